@@ -1,0 +1,159 @@
+"""A backend without engines: seeded start times, and every failure on demand. For tests, simulations and a first look.
+
+Nothing sleeps: the stamps are drawn, not waited for, so a thousand runs take seconds. Options of a subject:
+
+    ready_s   median of requested→ready, seconds (lognormal)          sigma    its spread on the log scale
+    drift     added per start, as a share of ready_s                  modes    share of starts that take twice as long
+    fail      "refuse", "die" or "hang"                               fail_every  which starts fail (1: all)
+    seed      the first state of its random numbers
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Mapping
+
+from bench.backends.base import Availability, DiskUse, Role, Session
+from bench.clock import Event, Timeline
+from bench.errors import InstanceDied, InstanceError
+from bench.scenario import Subject
+
+_SHARES = ((Event.CREATED, 0.1), (Event.STARTED, 0.3), (Event.INIT, 0.8), (Event.READY, 1.0))
+
+
+class FakeAgent:
+    """An agent that answers every command with its own text."""
+
+    def __init__(self) -> None:
+        self.closed = threading.Event()
+
+    def send(self, line: str) -> bool:
+        """Accept any line while alive."""
+        return bool(line) and not self.closed.is_set()
+
+    def run(self, command: str, timeout_s: float) -> tuple[int, bytes]:
+        """Return (0, the command)."""
+        if self.closed.is_set() or timeout_s <= 0:
+            raise InstanceDied("the fake instance is gone")
+        return 0, command.encode()
+
+
+class FakeInstance:
+    """An instance whose whole life is drawn when it is launched."""
+
+    def __init__(self, name: str, timeline: Timeline) -> None:
+        self.name = name
+        self.timeline = timeline
+        self.channel = FakeAgent()
+
+    def alive(self) -> bool:
+        """Say whether it has neither died nor been stopped."""
+        return not self.channel.closed.is_set()
+
+    def last_words(self) -> str:
+        """Return what a dead one said."""
+        return "" if self.alive() else "fake: killed on request"
+
+    def stop(self) -> None:
+        """End it, once."""
+        began = self.timeline.stamp(Event.STOPPING)
+        self.timeline.stamp(Event.STOPPED, began + 1_000_000)
+        self.channel.closed.set()
+
+    def remove(self) -> None:
+        """Stop it if need be and forget it."""
+        self.stop()
+        stopped = self.timeline.at(Event.STOPPED) or time.monotonic_ns()
+        self.timeline.stamp(Event.REMOVED, stopped + 1_000_000)
+
+    def processes(self) -> Mapping[Role, tuple[int, ...]]:
+        """Return no process: there is none."""
+        return {}
+
+    def cgroup_pid(self) -> int | None:
+        """Return None: there is no process."""
+        return None
+
+    def disk(self) -> DiskUse:
+        """Return figures of no real disk."""
+        return DiskUse(
+            download=1 << 20, unpacked=3 << 20, image=2 << 20, shared=2 << 20, unique=1 << 12, virtual=1 << 30
+        )
+
+
+class FakeBackend:
+    """Draws instances from distributions its subjects' options name."""
+
+    def __init__(self) -> None:
+        self._chance: dict[str, random.Random] = {}
+        self._starts: dict[str, int] = {}
+        self._session: Session | None = None
+        self.live = 0
+
+    def check(self, subject: Subject) -> Availability:
+        """Say yes, unless the subject's option `missing` gives a reason."""
+        reason = subject.option("missing")
+        return Availability(
+            usable=not reason, reason=reason, hint="" if not reason else "remove the option", detail="fake"
+        )
+
+    def open(self, session: Session) -> None:
+        """Take the session."""
+        self._session = session
+
+    def prepare(self, subject: Subject) -> None:
+        """Seed the subject's random numbers."""
+        self._chance[subject.name] = random.Random(f"{subject.option('seed', '0')} {subject.name}")
+        self._starts[subject.name] = 0
+
+    def launch(self, subject: Subject) -> FakeInstance:
+        """Draw one instance's life.
+
+        Raises:
+            InstanceError: the option `fail` is "refuse" and it is this start's turn.
+        """
+        if self._session is None:
+            raise InstanceError("the fake backend is not open")
+        self._starts[subject.name] += 1
+        start = self._starts[subject.name]
+        failing = subject.option("fail") if start % int(subject.option("fail_every", "1")) == 0 else ""
+        if failing == "refuse":
+            raise InstanceError("the fake engine refused to start it", "as its option fail says")
+        instance = FakeInstance(self._session.next_name(), Timeline())
+        asked = instance.timeline.stamp(Event.REQUESTED)
+        total_s = self._draw(subject, start)
+        reached = {"die": 2, "hang": 2}.get(failing, len(_SHARES))
+        for event, share in _SHARES[:reached]:
+            instance.timeline.stamp(event, asked + round(total_s * share * 1e9))
+        if failing == "die":
+            instance.channel.closed.set()
+        return instance
+
+    def _draw(self, subject: Subject, start: int) -> float:
+        chance = self._chance[subject.name]
+        median = float(subject.option("ready_s", "0.1"))
+        value = median * chance.lognormvariate(0.0, float(subject.option("sigma", "0.1")))
+        value *= 2.0 if chance.random() < float(subject.option("modes", "0")) else 1.0
+        return value + median * float(subject.option("drift", "0")) * start
+
+    def accelerator(self, subject: Subject) -> str:
+        """Return the option `accelerator`."""
+        return subject.option("accelerator")
+
+    def control_plane(self) -> tuple[int, ...]:
+        """Return nothing: no daemon."""
+        return ()
+
+    def facts(self) -> Mapping[str, str]:
+        """Return that all this is fake."""
+        return {"engine": "fake: no instance was started"}
+
+    def manifest(self, subject: Subject) -> Mapping[str, str]:
+        """Return the subject's options."""
+        return {"rootfs": subject.rootfs, **{key: str(value) for key, value in subject.options.items()}}
+
+    def close(self) -> None:
+        """Forget the session."""
+        self._session = None

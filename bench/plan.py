@@ -1,0 +1,175 @@
+"""What will be run, in which order: a pure function of the catalogue, the profile and the seed."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from bench.sample import Phase
+from bench.scenario import Profile, Scenario, Subject
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """One planned execution: scenario × subject × parameters × block.
+
+    Attributes:
+        index: its place in the whole run, from 0.
+        block: which round of the scenario it belongs to, from 0; warm-up blocks come first.
+        position: its place in the block, from 0.
+        expected_s: how long it is expected to take, seconds.
+    """
+
+    index: int
+    scenario: Scenario
+    subject: Subject
+    params: Mapping[str, str] = field(default_factory=dict)
+    block: int
+    position: int
+    phase: Phase
+    profile: Profile
+    expected_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """A pairing that is not run, and why: it appears in the results as `unsupported` or `skipped`."""
+
+    scenario: Scenario
+    subject: Subject
+    reason: str
+    hint: str = ""
+    missing: bool = False
+    """True when this host lacks something (skipped); False when the question makes no sense (unsupported)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """All trials of a run in their order, and the pairings left out."""
+
+    seed: int
+    profile: Profile
+    trials: tuple[Trial, ...]
+    refusals: tuple[Refusal, ...] = ()
+
+    @property
+    def expected_s(self) -> float:
+        """The whole run's expected time, seconds, preparation not counted."""
+        return sum(trial.expected_s for trial in self.trials)
+
+    @property
+    def subjects(self) -> tuple[Subject, ...]:
+        """Every subject that is run, once, by rung."""
+        unique = {trial.subject.name: trial.subject for trial in self.trials}
+        return tuple(sorted(unique.values(), key=lambda subject: subject.rung))
+
+
+def make_plan(
+    scenarios: Sequence[Scenario],
+    subjects: Mapping[str, Subject],
+    profile: Profile,
+    seed: int,
+    *,
+    unavailable: Mapping[str, tuple[str, str]] | None = None,
+    only: Sequence[str] = (),
+    costs: Mapping[tuple[str, str], float] | None = None,
+) -> Plan:
+    """Lay out interleaved randomised blocks: every cell once per block, positions balanced.
+
+    Args:
+        scenarios: in the order in which they shall run; one after another, never mixed.
+        subjects: all declared subjects by name.
+        profile: how many blocks; a scenario's own [profiles.NAME] table may change it.
+        seed: decides every order.
+        unavailable: (reason, hint) by subject that this host cannot run.
+        only: restrict to these subjects (empty: all). A twin of a chosen subject comes along.
+        costs: measured seconds per trial by (scenario, subject), from earlier runs.
+    """
+    chance = random.Random(seed)
+    unavailable = unavailable or {}
+    costs = costs or {}
+    trials: list[Trial] = []
+    refusals: list[Refusal] = []
+    for scenario in scenarios:
+        adapted, names = _adapt(scenario, profile)
+        wanted = [subjects[n] for n in names if not only or n in only or subjects[n].twin_of in only]
+        refusals += [
+            Refusal(scenario=scenario, subject=subjects[n], reason=why)
+            for n, why in scenario.excluded.items()
+            if not only or n in only
+        ]
+        refusals += [
+            Refusal(
+                scenario=scenario, subject=s, reason=unavailable[s.name][0], hint=unavailable[s.name][1], missing=True
+            )
+            for s in wanted
+            if s.name in unavailable
+        ]
+        runnable = [s for s in wanted if s.name not in unavailable and s.name not in scenario.excluded]
+        cells = [(s, params) for s in runnable for params in _products(scenario.parameters)]
+        orders = balanced_orders(len(cells), adapted.warmup + adapted.blocks, chance)
+        for block, order in enumerate(orders):
+            for position, cell in enumerate(order):
+                subject, params = cells[cell]
+                trials.append(
+                    Trial(
+                        index=len(trials),
+                        scenario=scenario,
+                        subject=subject,
+                        params=params,
+                        block=block,
+                        position=position,
+                        phase=Phase.WARMUP if block < adapted.warmup else Phase.MEASURE,
+                        profile=adapted,
+                        expected_s=costs.get((scenario.name, subject.name), subject.cost_s),
+                    )
+                )
+    return Plan(seed=seed, profile=profile, trials=tuple(trials), refusals=tuple(refusals))
+
+
+def _adapt(scenario: Scenario, profile: Profile) -> tuple[Profile, tuple[str, ...]]:
+    """Return the profile as this scenario changes it, and the scenario's subjects under it."""
+    change = scenario.profiles.get(profile.name)
+    if change is None:
+        return profile, scenario.subjects
+    update = {k: v for k, v in change.model_dump(exclude={"subjects"}).items() if v is not None}
+    return profile.model_copy(update=update), change.subjects or scenario.subjects
+
+
+def _products(parameters: Mapping[str, Sequence[str]]) -> list[dict[str, str]]:
+    """Return every combination of parameter values; one empty combination when there are none."""
+    keys = list(parameters)
+    return [dict(zip(keys, values, strict=True)) for values in itertools.product(*parameters.values())]
+
+
+def balanced_orders(cells: int, blocks: int, chance: random.Random) -> list[list[int]]:
+    """Return one order of the cells for each block, balanced for position and for predecessor.
+
+    A Williams design (E. J. Williams, 1949, "Experimental designs balanced for the estimation of residual
+    effects of treatments") over randomly relabelled cells, its rows in random order: within every full set
+    of rows each cell stands once in every position and follows every other cell equally often. For an odd
+    number of cells the mirrored rows are needed too, so the set has twice as many rows.
+    """
+    if cells == 0:
+        return []
+    first = [0]
+    low, high = 1, cells - 1
+    while len(first) < cells:
+        first.append(low)
+        low += 1
+        if len(first) < cells:
+            first.append(high)
+            high -= 1
+    square = [[(value + shift) % cells for value in first] for shift in range(cells)]
+    orders: list[list[int]] = []
+    while len(orders) < blocks:
+        labels = chance.sample(range(cells), cells)
+        rows = [[labels[value] for value in row] for row in square]
+        rows_in_order = chance.sample(rows, cells)
+        if cells % 2:
+            mirrored = [row[::-1] for row in rows]
+            rows_in_order += chance.sample(mirrored, cells)
+        orders += rows_in_order
+    return orders[:blocks]

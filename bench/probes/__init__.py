@@ -1,0 +1,19 @@
+"""How scenarios measure: one module a question's method, found in an explicit table."""
+
+from __future__ import annotations
+
+from bench.lazy import find
+from bench.probes.base import Probe
+
+PROBES = {
+    "startup": "bench.probes.startup:startup",
+    "disk": "bench.probes.disk:disk",
+    "memory": "bench.probes.memory:memory",
+}
+"""The suite's own probes. Other packages add theirs by the entry-point group `bench.probes`."""
+
+
+def load_probe(name: str) -> Probe:
+    """Return the probe of this name, importing it."""
+    probe: Probe = find(PROBES, "bench.probes", name)
+    return probe

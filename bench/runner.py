@@ -1,0 +1,151 @@
+"""Runs a plan: one trial after another, each failure a sample, nothing left behind. Yields messages, never prints."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+import traceback
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+
+from bench.backends.base import Backend, Session
+from bench.collectors.noise import noise_between, read_noise
+from bench.errors import BenchError, InstanceError, Unsupported
+from bench.messages import (
+    Message,
+    Prepared,
+    Preparing,
+    RunFinished,
+    RunStarted,
+    TrialFinished,
+    TrialResult,
+    TrialStarted,
+)
+from bench.plan import Plan, Refusal, Trial
+from bench.probes import load_probe
+from bench.probes.base import Workbench, status_of
+from bench.sample import Noise, Phase, Sample, Status
+from bench.scenario import Subject
+
+
+def execute(plan: Plan, session: Session, backends: Mapping[str, Backend]) -> Iterator[Message]:
+    """Open the engines, prepare the subjects, run every trial, close the engines. An iterator of messages.
+
+    Closing the iterator at any point (Ctrl-C, SIGTERM, a full disk) closes the engines too. An engine or a
+    subject that cannot be had costs its own trials, not the run.
+    """
+    yield RunStarted(run_id=session.run_id, plan=plan)
+    with contextlib.ExitStack() as stack:
+        refused: dict[str, BenchError] = {}
+        for name in dict.fromkeys(s.backend for s in plan.subjects):
+            yield Preparing(text=f"opening {name}")
+            stack.callback(backends[name].close)
+            try:
+                backends[name].open(session)
+            except BenchError as error:
+                refused |= {s.name: error for s in plan.subjects if s.backend == name}
+        for subject in plan.subjects:
+            if subject.name not in refused:
+                yield Preparing(text=f"preparing {subject.name}")
+                try:
+                    backends[subject.backend].prepare(subject)
+                except BenchError as error:
+                    refused[subject.name] = error
+        plan = _without(plan, refused)
+        alive = [s for s in plan.subjects if s.name not in refused]
+        labels = {s.name: label(s, backends[s.backend]) for s in alive}
+        yield Prepared(
+            plan=plan,
+            engines={n: dict(b.facts()) for n, b in backends.items() if any(s.backend == n for s in alive)},
+            manifests={labels[s.name]: dict(backends[s.backend].manifest(s)) for s in alive},
+        )
+        for refusal in plan.refusals:
+            yield TrialFinished(result=_refused(refusal, plan))
+        for trial in plan.trials:
+            yield TrialStarted(trial=trial, label=labels[trial.subject.name])
+            yield TrialFinished(result=run_trial(trial, backends[trial.subject.backend], session))
+        yield Preparing(text="closing the engines")
+    yield RunFinished()
+
+
+def label(subject: Subject, backend: Backend) -> str:
+    """Return the subject's name as it is really run: an emulated guest is another subject than a virtualised one."""
+    accelerator = backend.accelerator(subject)
+    return f"{subject.name}@{accelerator}" if accelerator else subject.name
+
+
+def run_trial(trial: Trial, backend: Backend, session: Session) -> TrialResult:
+    """Run one trial; whatever goes wrong inside it becomes samples without a value."""
+    workbench = Workbench(trial, backend, session)
+    samples: list[Sample] = []
+    before, started_ns = read_noise(), time.monotonic_ns()
+    try:
+        for sample in load_probe(trial.scenario.probe)(workbench):
+            samples.append(sample)  # noqa: PERF402  # a probe that fails half-way keeps what it gave
+    except InstanceError as error:
+        samples += _unmeasured(workbench, samples, status_of(error), _text(error))
+    except Unsupported as error:
+        samples += _unmeasured(workbench, samples, Status.UNSUPPORTED, _text(error))
+    except Exception as error:  # noqa: BLE001  # a fault in a probe must not cost the other subjects their numbers
+        session.say(traceback.format_exc())
+        samples += _unmeasured(workbench, samples, Status.FAILED, f"{type(error).__name__}: {error}")
+    return TrialResult(
+        trial=trial,
+        label=label(trial.subject, backend),
+        instance=workbench.first_instance,
+        started_ns=started_ns,
+        elapsed_s=(time.monotonic_ns() - started_ns) / 1e9,
+        samples=tuple(samples),
+        noise=noise_between(before, read_noise()),
+    )
+
+
+def _unmeasured(workbench: Workbench, given: list[Sample], status: Status, reason: str) -> list[Sample]:
+    """Return a sample without a value for every metric of the scenario that the probe did not reach."""
+    reached = {sample.metric for sample in given}
+    return [
+        workbench.missing(metric.name, reason, status)
+        for metric in workbench.trial.scenario.metrics
+        if metric.name not in reached
+    ]
+
+
+def _text(error: BenchError) -> str:
+    return f"{error.message} ({error.hint})" if error.hint else error.message
+
+
+def _without(plan: Plan, refused: Mapping[str, BenchError]) -> Plan:
+    """Return the plan without the subjects that could not be prepared; each becomes a refusal per scenario."""
+    if not refused:
+        return plan
+    lost = {(t.scenario.name, t.subject.name): t for t in plan.trials if t.subject.name in refused}
+    added = tuple(
+        Refusal(
+            scenario=t.scenario, subject=t.subject, missing=True,
+            reason=refused[t.subject.name].message, hint=refused[t.subject.name].hint,
+        )
+        for t in lost.values()
+    )  # fmt: skip
+    kept = tuple(t for t in plan.trials if t.subject.name not in refused)
+    return replace(plan, trials=kept, refusals=plan.refusals + added)
+
+
+def _refused(refusal: Refusal, plan: Plan) -> TrialResult:
+    """Return the samples that tell why a pairing was not run."""
+    status = Status.SKIPPED if refusal.missing else Status.UNSUPPORTED
+    reason = f"{refusal.reason} ({refusal.hint})" if refusal.hint else refusal.reason
+    trial = Trial(
+        index=-1 - plan.refusals.index(refusal), scenario=refusal.scenario, subject=refusal.subject,
+        block=-1, position=-1, phase=Phase.MEASURE, profile=plan.profile, expected_s=0.0,
+    )  # fmt: skip
+    samples = tuple(
+        Sample(
+            metric=m.name, unit=m.unit, better=m.better, status=status, reason=reason,
+            event_from=m.events[0], event_to=m.events[1],
+        )
+        for m in refusal.scenario.metrics
+    )  # fmt: skip
+    return TrialResult(
+        trial=trial, label=refusal.subject.name, instance="", started_ns=time.monotonic_ns(), elapsed_s=0.0,
+        samples=samples, noise=Noise(),
+    )  # fmt: skip

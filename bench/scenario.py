@@ -1,0 +1,265 @@
+"""The declared questions: scenarios, subjects and profiles, read from the TOML files in scenarios/.
+
+Scenario files are data. Every fault of every file is reported at once, with its place.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from bench.errors import ScenarioError, UsageError
+from bench.text import did_you_mean
+from bench.units import Better, Unit
+
+DIRECTORY = Path(__file__).resolve().parent.parent / "scenarios"
+"""The suite's own scenario files."""
+
+_T = TypeVar("_T", bound=BaseModel)
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
+
+
+class _Declared(BaseModel):
+    """A frozen record from a human's file; unknown keys are faults."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Metric(_Declared):
+    """One metric of a scenario."""
+
+    name: str
+    unit: Unit
+    better: Better = Better.LOWER
+    title: str = ""
+    """What it says to a reader, in a few words."""
+
+    @property
+    def events(self) -> tuple[str, str]:
+        """The two events of a duration named "a→b", else two empty strings."""
+        first, arrow, second = self.name.partition("→")
+        return (first, second) if arrow else ("", "")
+
+
+class Profile(_Declared):
+    """How thorough: how many blocks, and when to stop."""
+
+    name: str = ""
+    title: str = ""
+    blocks: int = Field(ge=1)
+    warmup: int = Field(default=1, ge=0)
+    """Blocks run first whose samples are kept and marked, never pooled."""
+    instances: tuple[int, ...] = (1, 2, 3)
+    """How many instances live at once in scenarios that ask for a slope."""
+
+
+class ProfileChange(_Declared):
+    """What a scenario changes in a profile."""
+
+    blocks: int | None = Field(default=None, ge=1)
+    warmup: int | None = Field(default=None, ge=0)
+    instances: tuple[int, ...] | None = None
+    subjects: tuple[Name, ...] | None = None
+
+
+class Subject(_Declared):
+    """One thing compared: a backend plus options."""
+
+    name: Name = ""
+    title: str
+    backend: str
+    rung: int = 0
+    """Its place on the ladder from the bare process (0) outwards."""
+    rootfs: str = "minimal"
+    """The recipe below scenarios/rootfs/ that its userland is built from; "none" for a guest without an OS."""
+    twin_of: str = ""
+    """This subject is that one once more: the A/A pair that shows the noise floor."""
+    cost_s: float = Field(default=1.0, gt=0)
+    """A first guess of one start and stop, seconds, until a run has measured it."""
+    deadline_s: float = Field(default=30.0, gt=0)
+    """How long one instance may take to be ready before the trial counts as timed out."""
+    options: Mapping[str, str | int | bool] = Field(default_factory=dict)
+
+    def option(self, key: str, default: str = "") -> str:
+        """Return one option as text."""
+        value = self.options.get(key, default)
+        return str(value).lower() if isinstance(value, bool) else str(value)
+
+    def flag(self, key: str, default: bool = False) -> bool:
+        """Return one option as a truth value."""
+        return bool(self.options.get(key, default))
+
+
+class Scenario(_Declared):
+    """One declared question."""
+
+    name: Name = ""
+    title: str
+    question: str
+    """What it asks, as a sentence."""
+    probe: str
+    """The method that answers it: a name from the table in bench.probes."""
+    baseline: Name = "process"
+    """The subject that ratios are taken to."""
+    headline: str
+    """The metric that answers the question."""
+    subjects: tuple[Name, ...]
+    excluded: Mapping[Name, str] = Field(default_factory=dict)
+    """Subjects on which the question makes no sense, with the reason; they appear as `unsupported`."""
+    parameters: Mapping[str, tuple[str, ...]] = Field(default_factory=dict)
+    metrics: tuple[Metric, ...] = Field(min_length=1)
+    profiles: Mapping[str, ProfileChange] = Field(default_factory=dict)
+    order: int = 100
+    """Where it stands in `bench run all`."""
+
+    @field_validator("headline")
+    @classmethod
+    def _headline_is_named(cls, value: str) -> str:
+        if not value:
+            raise ValueError("name the metric that answers the question")
+        return value
+
+    def metric(self, name: str) -> Metric | None:
+        """Return the metric of this name, or None."""
+        return next((m for m in self.metrics if m.name == name), None)
+
+
+class Catalogue(_Declared):
+    """Everything declared below scenarios/."""
+
+    scenarios: Mapping[str, Scenario]
+    subjects: Mapping[str, Subject]
+    profiles: Mapping[str, Profile]
+
+    def pick(self, kind: Literal["scenarios", "subjects", "profiles"], names: tuple[str, ...]) -> tuple[Any, ...]:
+        """Return the entries of these names in this order.
+
+        Raises:
+            UsageError: a name is unknown.
+        """
+        table: Mapping[str, Any] = getattr(self, kind)
+        for name in names:
+            if name not in table:
+                raise UsageError(f'there is no {kind.removesuffix("s")} "{name}"', did_you_mean(name, table))
+        return tuple(table[name] for name in names)
+
+
+def load(directory: Path = DIRECTORY, extra: tuple[Path, ...] = ()) -> Catalogue:
+    """Read all scenario, subject and profile files below the directory, and a user's extra files.
+
+    A file with a [subjects.NAME] or [profiles.NAME] table adds subjects and profiles; any other file is a scenario.
+
+    Raises:
+        ScenarioError: with one line for every fault of every file.
+    """
+    faults: list[str] = []
+    scenarios: dict[str, Scenario] = {}
+    subjects: dict[str, Subject] = {}
+    profiles: dict[str, Profile] = {}
+    for path in (*sorted(directory.glob("*.toml")), *extra):
+        if path.name == "claims.toml":
+            continue
+        content = _parse(path, faults)
+        if content is None:
+            continue
+        if content.keys() & {"subjects", "profiles"} and "probe" not in content:
+            _add_subjects(content.get("subjects", {}), subjects, path, faults)
+            for name, table in content.get("profiles", {}).items():
+                profile = _validate(Profile, {**table, "name": name}, path, f"profiles.{name}", faults)
+                if profile is not None:
+                    profiles[name] = profile
+        else:
+            scenario = _validate(Scenario, {**content, "name": path.stem}, path, "", faults)
+            if scenario is not None:
+                scenarios[scenario.name] = scenario
+    for scenario in scenarios.values():
+        _check_names(scenario, subjects, profiles, faults)
+    if faults:
+        raise ScenarioError(
+            "the scenario files have faults:\n" + "\n".join(f"  {fault}" for fault in faults),
+            "mend the lines named above; scenarios/README.md explains every key",
+        )
+    ordered = dict(sorted(scenarios.items(), key=lambda item: (item[1].order, item[0])))
+    ranked = dict(sorted(subjects.items(), key=lambda item: item[1].rung))
+    return Catalogue(scenarios=ordered, subjects=ranked, profiles=profiles)
+
+
+def _parse(path: Path, faults: list[str]) -> dict[str, Any] | None:
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        faults.append(f"{path.name}: cannot be read: {error}")
+    except tomllib.TOMLDecodeError as error:
+        faults.append(f"{path.name}: is not TOML: {error}")
+    return None
+
+
+def _add_subjects(tables: Mapping[str, Any], known: dict[str, Subject], path: Path, faults: list[str]) -> None:
+    """Read [subjects.NAME] tables; `like = "other"` starts from another subject, options merged."""
+    raw: dict[str, dict[str, Any]] = {name: s.model_dump() for name, s in known.items()}
+    for name, table in tables.items():
+        like = table.get("like", "")
+        if like and like not in raw:
+            faults.append(
+                f"{path.name}: subjects.{name}.like: {like!r} is not defined above; {did_you_mean(like, raw)}"
+            )
+            continue
+        base = {k: v for k, v in raw.get(like, {}).items() if k != "twin_of"}
+        own = {k: v for k, v in table.items() if k != "like"}
+        merged = {**base, **own, "name": name, "options": {**base.get("options", {}), **own.get("options", {})}}
+        raw[name] = merged
+        subject = _validate(Subject, merged, path, f"subjects.{name}", faults)
+        if subject is not None:
+            known[name] = subject
+
+
+def _validate(model: type[_T], content: Any, path: Path, place: str, faults: list[str]) -> _T | None:
+    """Return the record, or None after adding one line per fault."""
+    try:
+        return model.model_validate(content)
+    except ValidationError as error:
+        for fault in error.errors(include_url=False):
+            where = _place(place, fault["loc"])
+            if fault["type"] == "extra_forbidden":
+                text = f"unknown key; {did_you_mean(str(fault['loc'][-1]), _keys(model, fault['loc']))}"
+            elif fault["type"] == "missing":
+                text = "is missing"
+            else:
+                text = f"{fault['msg'][:1].lower()}{fault['msg'][1:]} (found {fault['input']!r})"
+            faults.append(f"{path.name}: {where}: {text}")
+    return None
+
+
+def _place(prefix: str, location: tuple[int | str, ...]) -> str:
+    """Write a place the way TOML does: metrics[1].unit."""
+    text = prefix
+    for part in location:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+    return text or "file"
+
+
+def _keys(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
+    """Return the keys allowed beside the unknown one."""
+    nested: dict[str, type[BaseModel]] = {"metrics": Metric, "profiles": ProfileChange}
+    return sorted((nested.get(str(location[0]), model) if len(location) > 1 else model).model_fields)
+
+
+def _check_names(
+    scenario: Scenario, subjects: Mapping[str, Subject], profiles: Mapping[str, Profile], faults: list[str]
+) -> None:
+    """Check what one record says of others: subjects, baseline, headline, profiles."""
+    file = f"{scenario.name}.toml"
+    for place, names, known in (
+        ("subjects", scenario.subjects, subjects),
+        ("baseline", (scenario.baseline,), subjects),
+        ("excluded", tuple(scenario.excluded), subjects),
+        ("profiles", tuple(scenario.profiles), profiles),
+        ("headline", (scenario.headline,), {m.name: m for m in scenario.metrics}),
+    ):
+        for name in names:
+            if name not in known:
+                faults.append(f"{file}: {place}: there is no {name!r}; {did_you_mean(name, known)}")
