@@ -1,0 +1,315 @@
+"""From samples to estimates: medians with order-statistic intervals, slopes, drift. Pure; no outlier is dropped.
+
+Why order statistics: the interval of a median from the sorted values needs no assumption about the shape of
+the distribution, only independence, and covers at least what it promises at every n (H. A. David and
+H. N. Nagaraja, "Order Statistics", 3rd ed., 2003, section 7.1; W. J. Conover, "Practical Nonparametric
+Statistics", 3rd ed., 1999, section 3.2). It is not interpolated to hit the nominal level exactly: that would
+be narrower and an approximation. The price is that 95 % needs at least six values.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import statistics
+from collections import Counter
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from bench.sample import Phase, Status
+
+CONFIDENCE = 0.95
+"""The level of every interval unless it says otherwise."""
+
+_P95_NEEDS = 20
+"""Below this many values the 95th percentile is simply the maximum."""
+
+Key = tuple[Hashable, ...]
+"""What a group of rows has in common: the columns asked for, then the parameters as sorted pairs."""
+
+Row = Mapping[str, Any]
+"""One row of the samples, as bench.store.Run.rows holds it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimate:
+    """What a group of values says, in the unit of its values.
+
+    Attributes:
+        median: the middle value, or the mean of the two middle ones.
+        low, high: interval of the median at `confidence`; None where there are too few independent values.
+        confidence: the nominal level; the true coverage is never less.
+        n: how many values.
+        blocks: how many of them count as independent; several values of one block count once.
+        minimum, maximum, mean: of all values.
+        p95: the smallest value that at least 95 % of the values do not exceed; None below 20 values.
+        failures: how many measurements failed or timed out beside these values. A group with failures is
+            biased towards those who survived.
+    """
+
+    median: float
+    low: float | None
+    high: float | None
+    confidence: float
+    n: int
+    blocks: int
+    minimum: float
+    maximum: float
+    mean: float
+    p95: float | None
+    failures: int = 0
+
+    @property
+    def exact(self) -> bool:
+        """True when all values are equal."""
+        return self.minimum == self.maximum
+
+
+def values_needed(confidence: float = CONFIDENCE) -> int:
+    """Return how many values an order-statistic interval of this level needs: 6 at 95 %, 8 at 99 %.
+
+    The widest interval, from the smallest to the largest value, misses the median with probability 2 · (1/2)^n.
+    """
+    _check_confidence(confidence)
+    n = 1
+    while 2.0 * 0.5**n > 1.0 - confidence:
+        n += 1
+    return n
+
+
+def median_interval(values: Sequence[float], confidence: float = CONFIDENCE) -> tuple[float, float] | None:
+    """Return the interval of the median between two order statistics, or None when there are too few values.
+
+    The k-th smallest and k-th largest value, k as large as P(B < k) ≤ (1 - confidence) / 2 allows, where B is
+    binomial with n tries of probability 1/2 (David and Nagaraja, section 7.1).
+
+    Raises:
+        ValueError: the level is not between 0 and 1.
+    """
+    _check_confidence(confidence)
+    n = len(values)
+    half, tail, k = (1.0 - confidence) / 2.0, 0.0, 0
+    while k < n // 2:
+        tail += math.comb(n, k) / 2**n
+        if tail > half * (1.0 + 1e-12):
+            break
+        k += 1
+    if k == 0:
+        return None
+    ordered = sorted(values)
+    return ordered[k - 1], ordered[n - k]
+
+
+def estimate(values: Sequence[float], confidence: float = CONFIDENCE) -> Estimate | None:
+    """Return the estimate of independent values, or None when there are none.
+
+    Raises:
+        ValueError: a value is not finite (what is missing is left out by the caller, never passed as NaN).
+    """
+    return _estimate(values, values, confidence) if values else None
+
+
+def _estimate(values: Sequence[float], independent: Sequence[float], confidence: float) -> Estimate:
+    if not all(math.isfinite(value) for value in values):
+        raise ValueError("a value that is not finite cannot be estimated; leave missing values out")
+    interval = median_interval(independent, confidence)
+    low, high = interval if interval else (None, None)
+    ordered = sorted(values)
+    n = len(ordered)
+    return Estimate(
+        median=statistics.median(independent), low=low, high=high, confidence=confidence, n=n,
+        blocks=len(independent), minimum=ordered[0], maximum=ordered[-1], mean=statistics.fmean(ordered),
+        p95=ordered[math.ceil(0.95 * n) - 1] if n >= _P95_NEEDS else None,
+    )  # fmt: skip
+
+
+def key_of(row: Row, by: Sequence[str] = ("scenario", "subject", "metric"), *, params: bool = True) -> Key:
+    """Return the group a row belongs to: its columns `by`, then its parameters as sorted (name, value) pairs."""
+    columns = tuple(row[name] for name in by)
+    return (*columns, tuple(sorted((row.get("params") or {}).items()))) if params else columns
+
+
+def groups(
+    rows: Iterable[Row], *, by: Sequence[str] = ("scenario", "subject", "metric"), params: bool = True,
+    phase: Phase | str | None = Phase.MEASURE,
+) -> dict[Key, list[Row]]:  # fmt: skip
+    """Return the rows by group, in their order; rows of another phase are left out (None: every phase counts)."""
+    found: dict[Key, list[Row]] = {}
+    for row in rows:
+        if phase is None or row["phase"] == phase:
+            found.setdefault(key_of(row, by, params=params), []).append(row)
+    return found
+
+
+def estimates(
+    rows: Iterable[Row], *, by: Sequence[str] = ("scenario", "subject", "metric"), params: bool = True,
+    phase: Phase | str | None = Phase.MEASURE, confidence: float = CONFIDENCE,
+) -> dict[Key, Estimate]:  # fmt: skip
+    """Return an estimate for every group that has a value.
+
+    Several values of one block are not independent: the median and its interval then come from the medians
+    of the blocks, the extremes from all values. Groups of which every measurement failed are not here but in
+    `outcomes`.
+    """
+    found: dict[Key, Estimate] = {}
+    for key, group in groups(rows, by=by, params=params, phase=phase).items():
+        values = [row["value"] for row in group if row["status"] == Status.OK]
+        if values:
+            failures = sum(row["status"] in (Status.FAILED, Status.TIMEOUT) for row in group)
+            independent = list(block_medians(group).values())
+            found[key] = replace(_estimate(values, independent, confidence), failures=failures)
+    return found
+
+
+def outcomes(
+    rows: Iterable[Row], *, by: Sequence[str] = ("scenario", "subject", "metric"), params: bool = True,
+    phase: Phase | str | None = Phase.MEASURE,
+) -> dict[Key, Counter[str]]:  # fmt: skip
+    """Return how often each status occurred in every group, groups without any value included."""
+    grouped = groups(rows, by=by, params=params, phase=phase)
+    return {key: Counter(str(row["status"]) for row in group) for key, group in grouped.items()}
+
+
+def block_medians(rows: Iterable[Row]) -> dict[tuple[str, int], float]:
+    """Return the median of the values of each block, by (run, block); blocks without a value are absent.
+
+    Blocks of different runs are different blocks, so that rows of several runs may be pooled.
+    """
+    values: dict[tuple[str, int], list[float]] = {}
+    for row in rows:
+        if row["status"] == Status.OK:
+            values.setdefault((str(row.get("run_id", "")), row["block"]), []).append(row["value"])
+    return {block: statistics.median(found) for block, found in values.items()}
+
+
+def ratio_per_block(
+    numerators: Mapping[tuple[str, int], float], denominators: Mapping[tuple[str, int], float]
+) -> dict[tuple[str, int], float]:
+    """Return numerator / denominator for every block that both have, in the order of the blocks.
+
+    Equal values have the ratio 1 even where both are 0.
+
+    Raises:
+        ValueError: a block has a value of 0 or below that is not matched by an equal one: it has no ratio.
+    """
+    ratios: dict[tuple[str, int], float] = {}
+    for block in sorted(numerators.keys() & denominators.keys()):
+        above, below = numerators[block], denominators[block]
+        if above == below:
+            ratios[block] = 1.0
+        elif above <= 0.0 or below <= 0.0:
+            raise ValueError(f"values of 0 or below have no ratio: {above:g} to {below:g}")
+        else:
+            ratios[block] = above / below
+    return ratios
+
+
+def ecdf(values: Sequence[float]) -> tuple[list[float], list[float]]:
+    """Return the empirical distribution: the distinct values ascending, and the share of values up to each."""
+    counts = Counter(values)
+    xs = sorted(counts)
+    total, shares = 0, []
+    for x in xs:
+        total += counts[x]
+        shares.append(total / len(values))
+    return xs, shares
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slope:
+    """A straight line through points: y rises by `slope` for each x, between `low` and `high` at `confidence`."""
+
+    slope: float
+    low: float
+    high: float
+    intercept: float
+    confidence: float
+    n: int
+
+
+def slope(xs: Sequence[float], ys: Sequence[float], confidence: float = CONFIDENCE) -> Slope | None:
+    """Return the Theil–Sen line: the median of the slopes of all pairs of points with different x.
+
+    Its interval is Sen's (P. K. Sen, 1968, "Estimates of the regression coefficient based on Kendall's tau",
+    Journal of the American Statistical Association 63). It bears up to 29 % wild points. None when there are
+    fewer than six points or fewer than two different x: the interval would promise more than it holds.
+
+    Raises:
+        ValueError: xs and ys differ in length, or a value is not finite.
+    """
+    if len(xs) != len(ys):
+        raise ValueError(f"{len(xs)} x for {len(ys)} y")
+    if not all(math.isfinite(value) for value in (*xs, *ys)):
+        raise ValueError("a point that is not finite lies on no line")
+    if len(xs) < values_needed(confidence) or len(set(xs)) < 2:
+        return None
+    if len(set(ys)) == 1:
+        return Slope(slope=0.0, low=0.0, high=0.0, intercept=ys[0], confidence=confidence, n=len(xs))
+    from scipy.stats import theilslopes
+
+    # scipy takes the level of the interval, or 1 - level: it uses the larger of the two.
+    line = theilslopes(ys, xs, alpha=confidence)
+    return Slope(
+        slope=float(line.slope), low=float(line.low_slope), high=float(line.high_slope),
+        intercept=float(line.intercept), confidence=confidence, n=len(xs),
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drift:
+    """How a metric moved while it was measured.
+
+    Attributes:
+        over_run: change from the first to the last measurement along the Theil–Sen line, as a share of the
+            median: 0.1 is 10 % more at the end.
+        low, high: interval of over_run.
+        span_s: seconds between the first and the last measurement.
+        n: how many values.
+    """
+
+    over_run: float
+    low: float
+    high: float
+    span_s: float
+    n: int
+
+    @property
+    def present(self) -> bool:
+        """True when the interval excludes "no change"."""
+        return self.low > 0.0 or self.high < 0.0
+
+
+def drift(times_s: Sequence[float], values: Sequence[float], confidence: float = CONFIDENCE) -> Drift | None:
+    """Return the drift of values over the seconds at which they were measured; None where `slope` has none.
+
+    Given over the run rather than per hour: a run of two minutes says nothing about an hour. Also None when
+    the median is 0, of which nothing is a share.
+    """
+    line = slope(times_s, values, confidence)
+    middle = abs(statistics.median(values)) if values else 0.0
+    if line is None or middle == 0.0:
+        return None
+    span_s = max(times_s) - min(times_s)
+    low, middle_share, high = (s * span_s / middle for s in (line.low, line.slope, line.high))
+    return Drift(over_run=middle_share, low=low, high=high, span_s=span_s, n=line.n)
+
+
+def autocorrelation(values: Sequence[float]) -> float | None:
+    """Return the lag-1 autocorrelation of values in the order of their measurement, -1 … 1.
+
+    r₁ = Σ (xₜ - m)(xₜ₊₁ - m) / Σ (xₜ - m)² (G. E. P. Box and G. M. Jenkins, "Time Series Analysis", section 2.1).
+    Independent values give about 0 ± 2/√n; well above it, intervals are too narrow. None below three values
+    and for constant ones.
+    """
+    if len(values) < 3 or min(values) == max(values):
+        return None
+    mean = statistics.fmean(values)
+    deviations = [value - mean for value in values]
+    shared = sum(first * second for first, second in itertools.pairwise(deviations))
+    return shared / sum(deviation * deviation for deviation in deviations)
+
+
+def _check_confidence(confidence: float) -> None:
+    if not 0.0 < confidence < 1.0:
+        raise ValueError(f"a level of confidence lies between 0 and 1, not at {confidence!r}")
