@@ -41,20 +41,26 @@ class Event(StrEnum):
     """The backend has forgotten it: the remove call returned."""
 
 
-ORDER: tuple[Event, ...] = tuple(Event)
-
-
 class Timeline:
     """The stamps of one instance. The first stamp of an event stands; threads may write at once."""
 
     def __init__(self) -> None:
         self._stamps: dict[Event, int] = {}
+        self._slack_ns: dict[Event, int] = {}
         self._changed = threading.Condition()
 
-    def stamp(self, event: Event, at_ns: int | None = None) -> int:
-        """Record an event, now or at the given CLOCK_MONOTONIC nanosecond; return the stamp that stands."""
+    def stamp(self, event: Event, at_ns: int | None = None, slack_ns: int = 0) -> int:
+        """Record an event, now or at the given CLOCK_MONOTONIC nanosecond; return the stamp that stands.
+
+        Args:
+            event: what happened.
+            at_ns: when; None for now.
+            slack_ns: how much earlier it may have been, for what is seen by asking again and again.
+        """
         at_ns = time.monotonic_ns() if at_ns is None else at_ns
         with self._changed:
+            if event not in self._stamps:
+                self._slack_ns[event] = slack_ns
             standing = self._stamps.setdefault(event, at_ns)
             self._changed.notify_all()
         return standing
@@ -68,24 +74,9 @@ class Timeline:
         first, last = self.at(start), self.at(end)
         return None if first is None or last is None else (last - first) / 1e9
 
-    def phases(self, start: Event, end: Event) -> list[tuple[Event, Event, float]]:
-        """Cut start→end at every stamped event between them, by time of arrival. The parts sum to the whole.
-
-        A mark may overtake the call that caused it (a container's INIT comes before `start` returns),
-        so the order is that of the stamps, not that of the enumeration.
-        """
-        first, last = self.at(start), self.at(end)
-        if first is None or last is None:
-            return []
-        inside = sorted(
-            (
-                (ns, ORDER.index(e), e)
-                for e, ns in self._stamps.items()
-                if first <= ns <= last and e not in (start, end)
-            ),
-        )
-        chain = [start, *(e for _, _, e in inside), end]
-        return [(a, b, self.seconds(a, b) or 0.0) for a, b in zip(chain, chain[1:], strict=False)]
+    def slack(self, event: Event) -> float:
+        """Return how much earlier than its stamp the event may have been, seconds."""
+        return self._slack_ns.get(event, 0) / 1e9
 
     def wait(self, event: Event, timeout_s: float) -> bool:
         """Wait until the event is stamped; False when the time is up first."""
@@ -155,8 +146,8 @@ class Listener:
 class Channel(Listener):
     """The listener an instance's agent talks to: stamps its marks, carries requests to it.
 
-    Lines from the agent: `INIT <nonce>`, `READY <nonce>`, and `DONE <id> <exit code> <bytes>` followed by
-    so many bytes of output. Lines to the agent: `PING <nonce>` (ask the workload again, then say READY)
+    Lines from the agent: `INIT <nonce>`, `READY <nonce> <ns>` (so many nanoseconds before, the workload did not
+    answer yet), and `DONE <id> <exit code> <bytes>` followed by so many bytes of output. Lines to the agent: `PING <nonce>` (ask the workload again, then say READY)
     and `RUN <id> <shell command>`.
 
     Args:
@@ -194,9 +185,10 @@ class Channel(Listener):
             return False
         line, _, self._buffer = self._buffer.partition(b"\n")
         words = line.split()
-        event = self._marks.get(b" ".join(words))
+        event = self._marks.get(b" ".join(words[:2]))
         if event is not None:
-            self._timeline.stamp(event, self._line_began_ns)
+            slack_ns = int(words[2]) if len(words) > 2 and words[2].isdigit() else 0
+            self._timeline.stamp(event, self._line_began_ns, slack_ns)
         elif len(words) == 4 and words[0] == b"DONE":
             self._reply = (words[1].decode(), int(words[2]), int(words[3]))
         self._line_began_ns = now_ns

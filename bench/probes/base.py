@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 from bench.backends.base import Backend, Instance, Session
-from bench.clock import Event
+from bench.clock import Event, Timeline
 from bench.errors import InstanceDied, InstanceError, StartTimeout
 from bench.plan import Trial
 from bench.sample import Sample, Status
@@ -54,8 +55,16 @@ class Workbench:
     def sample(self, metric: str, value: float | None, **params: str) -> Sample:
         """Return a sample of a metric; a None value becomes `unsupported`."""
         if value is None:
-            return self.missing(metric, "this subject has no such event or figure", **params)
+            return self._sample(metric, None, Status.UNSUPPORTED, "this subject has no such event or figure", params)
         return self._sample(metric, value, Status.OK, "", params)
+
+    def duration(self, timeline: Timeline, start: Event, end: Event, **params: str) -> Sample:
+        """Return t(end) - t(start) as a sample named by both; with bounds where the end was seen by asking."""
+        name = f"{start}→{end}"
+        value = timeline.seconds(start, end)
+        sample = self.sample(name, value, **params)
+        slack = timeline.slack(end)
+        return replace(sample, low=value - slack, high=value) if value is not None and slack else sample
 
     def missing(self, metric: str, reason: str, status: Status = Status.UNSUPPORTED, **params: str) -> Sample:
         """Return a sample without a value: what could not be measured, and why."""

@@ -27,18 +27,17 @@ def startup(bench: Workbench) -> Iterator[Sample]:
         instance.remove()
         timeline = instance.timeline
     for end in (Event.CREATED, Event.STARTED, Event.KERNEL, Event.INIT, Event.READY):
-        yield bench.sample(f"{Event.REQUESTED}→{end}", timeline.seconds(Event.REQUESTED, end))
+        yield bench.duration(timeline, Event.REQUESTED, end)
     yield from phases(bench, timeline)
-    yield bench.sample("stopping→stopped", timeline.seconds(Event.STOPPING, Event.STOPPED))
-    yield bench.sample("stopping→removed", timeline.seconds(Event.STOPPING, Event.REMOVED))
+    yield bench.duration(timeline, Event.STOPPING, Event.STOPPED)
+    yield bench.duration(timeline, Event.STOPPING, Event.REMOVED)
 
 
 def phases(bench: Workbench, timeline: Timeline) -> Iterator[Sample]:
     """Yield the chain's phases of one start, marked `part=phase`; their order is the chain's."""
     chain = _present(GUEST_CHAIN if timeline.at(Event.KERNEL) else CONTAINER_CHAIN, timeline)
     for place, (first, second) in enumerate(zip(chain, chain[1:], strict=False)):
-        name = f"{first}→{second}"
-        yield bench.sample(name, timeline.seconds(first, second), part="phase", place=str(place))
+        yield bench.duration(timeline, first, second, part="phase", place=str(place))
 
 
 def _present(chain: Sequence[Event], timeline: Timeline) -> list[Event]:

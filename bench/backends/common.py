@@ -1,0 +1,102 @@
+"""What the backends share: an instance's own directory and channel, and seeing processes end."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import shutil
+import socket
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+from bench.backends.base import Session
+from bench.clock import Channel, Timeline
+
+PORT = 8080
+"""Where the application listens when the instance has a network of its own."""
+
+
+class Nest:
+    """What every instance has on the host: a name, a nonce, a directory, a timeline and a listening channel.
+
+    Made before the start call, so that no mark can come too early.
+    """
+
+    def __init__(self, session: Session, greeting: str = "") -> None:
+        self.name = session.next_name()
+        self.nonce = session.nonce()
+        self.directory = session.directory / self.name
+        self.directory.mkdir(mode=0o711)
+        self.timeline = Timeline()
+        self.channel = Channel(self.directory / "channel", self.timeline, self.nonce, greeting.format(nonce=self.nonce))
+
+    def clear(self) -> None:
+        """Stop listening and remove the directory. Safe to repeat."""
+        self.channel.close()
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+
+def free_port() -> int:
+    """Return a loopback port nobody listens on, for applications that share the host's network."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def descendants(pid: int) -> tuple[int, ...]:
+    """Return the pid and all its children, grandchildren … that live now (/proc/PID/task/TID/children, proc(5))."""
+    found, waiting = [], [pid]
+    while waiting:
+        current = waiting.pop()
+        try:
+            tasks = os.listdir(f"/proc/{current}/task")
+        except OSError:
+            continue
+        found.append(current)
+        for task in tasks:
+            with contextlib.suppress(OSError):
+                waiting += map(int, Path(f"/proc/{current}/task/{task}/children").read_text("ascii").split())
+    return tuple(found)
+
+
+class Farewell:
+    """Sees processes end: hold their pidfds before the kill, then wait.
+
+    A pidfd becomes readable when its process terminates, reaped or not (pidfd_open(2)), and never means
+    another process that got the same number.
+    """
+
+    def __init__(self, pids: Iterable[int]) -> None:
+        self._open: list[int] = []
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                self._open.append(os.pidfd_open(pid))
+
+    def wait(self, timeout_s: float) -> int | None:
+        """Return the CLOCK_MONOTONIC nanosecond at which the last one was gone, or None if some still live."""
+        poller = select.poll()
+        waiting = set(self._open)
+        for descriptor in waiting:
+            poller.register(descriptor, select.POLLIN)
+        gone_ns = time.monotonic_ns()
+        deadline = time.monotonic() + timeout_s
+        while waiting and (left := deadline - time.monotonic()) > 0:
+            for descriptor, _ in poller.poll(left * 1000):
+                gone_ns = time.monotonic_ns()
+                poller.unregister(descriptor)
+                waiting.discard(descriptor)
+        self.close()
+        return None if waiting else gone_ns
+
+    def close(self) -> None:
+        """Let go of the pidfds. Safe to repeat."""
+        for descriptor in self._open:
+            os.close(descriptor)
+        self._open.clear()
+
+
+def fill_in(command: Iterable[str], port: int) -> list[str]:
+    """Return the application's command with its port in place."""
+    return [word.replace("{port}", str(port)) for word in command]

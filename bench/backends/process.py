@@ -1,0 +1,196 @@
+"""The floors of the ladder: a process in a chroot, and the same in new namespaces, with no engine at all."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+from bench.backends.base import Availability, DiskUse, Role, Session
+from bench.backends.common import PORT, Farewell, Nest, descendants, fill_in, free_port
+from bench.clock import Event
+from bench.errors import CleanupFailed, InstanceError
+from bench.rootfs.agent import PATH_INSIDE, agent_binary
+from bench.rootfs.build import Recipe, Tree, build_tree, load_recipe
+from bench.scenario import Subject
+
+_END_S = 5.0
+
+
+class ProcessInstance:
+    """One process tree: the agent and its application."""
+
+    def __init__(self, nest: Nest) -> None:
+        self.name = nest.name
+        self.timeline = nest.timeline
+        self.channel = nest.channel
+        self._nest = nest
+        self._process: subprocess.Popen[bytes] | None = None
+        self._log = nest.directory / "log"
+
+    def launch(self, command: list[str]) -> None:
+        """Start the command in a session of its own. STARTED is the return of the exec (Popen waits for it)."""
+        with self._log.open("wb") as log:
+            self.timeline.stamp(Event.REQUESTED)
+            try:
+                self._process = subprocess.Popen(
+                    command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+                )
+            except OSError as error:
+                raise InstanceError(f"{command[0]} could not be started: {error}") from error
+            self.timeline.stamp(Event.STARTED)
+
+    def alive(self) -> bool:
+        """Say whether the first process still runs."""
+        return self._process is not None and self._process.poll() is None
+
+    def last_words(self) -> str:
+        """Return the end of what it wrote."""
+        with contextlib.suppress(OSError):
+            return self._log.read_text("utf-8", "replace").strip()[-500:]
+        return ""
+
+    def stop(self) -> None:
+        """Kill the whole group; STOPPED is when the last of its processes is gone."""
+        if self._process is None or self.timeline.at(Event.STOPPING) is not None:
+            return
+        farewell = Farewell(descendants(self._process.pid))
+        self.timeline.stamp(Event.STOPPING)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        gone_ns = farewell.wait(_END_S)
+        self._process.wait(_END_S)
+        if gone_ns is None:
+            raise CleanupFailed(f"{self.name} still lives {_END_S:g} s after SIGKILL")
+        self.timeline.stamp(Event.STOPPED, gone_ns)
+
+    def remove(self) -> None:
+        """Stop it if need be and remove its directory."""
+        try:
+            self.stop()
+        finally:
+            self._nest.clear()
+        self.timeline.stamp(Event.REMOVED)
+
+    def processes(self) -> Mapping[Role, tuple[int, ...]]:
+        """Return the whole tree as workload: there is nothing else."""
+        return {Role.WORKLOAD: descendants(self._process.pid) if self._process else ()}
+
+    def cgroup_pid(self) -> int | None:
+        """Return None: it lives in the caller's control group."""
+        return None
+
+    def disk(self) -> DiskUse:
+        """Return nothing: it has no disk of its own."""
+        return DiskUse()
+
+
+class ProcessBackend:
+    """Starts the suite's agent in the same root file system as everybody, with no engine between."""
+
+    def __init__(self) -> None:
+        self._session: Session | None = None
+        self._trees: dict[str, tuple[Recipe, Tree, Path]] = {}
+
+    def check(self, subject: Subject) -> Availability:
+        """Look for bubblewrap, where the subject wants namespaces."""
+        if subject.option("isolation") != "namespaces":
+            return Availability(usable=True, detail="fork and chroot")
+        found = shutil.which("bwrap")
+        if found:
+            return Availability(usable=True, detail=f"bubblewrap ({found})")
+        return Availability(usable=False, reason="bubblewrap is not installed", hint="apt-get install bubblewrap")
+
+    def open(self, session: Session) -> None:
+        """Take the session."""
+        self._session = session
+
+    def prepare(self, subject: Subject) -> None:
+        """Build the root file system and make this run's own copy of it: instances may write."""
+        session = self._opened()
+        if subject.rootfs not in self._trees:
+            recipe = load_recipe(subject.rootfs)
+            tree = build_tree(recipe, session.cache, session.say)
+            copy = session.scratch / f"process-{subject.rootfs}"
+            subprocess.run(["cp", "-a", "--reflink=auto", str(tree.directory), str(copy)], check=True)
+            self._trees[subject.rootfs] = (recipe, tree, copy)
+
+    def launch(self, subject: Subject) -> ProcessInstance:
+        """Start one instance."""
+        session = self._opened()
+        recipe, _, root = self._trees[subject.rootfs]
+        instance = ProcessInstance(nest := Nest(session))
+        try:
+            if subject.option("isolation") == "namespaces":
+                instance.launch(_in_namespaces(nest, recipe, root))
+            else:
+                instance.launch(_in_chroot(nest, recipe, root, agent_binary(session.cache)))
+        except BaseException:
+            instance.remove()
+            raise
+        return instance
+
+    def accelerator(self, subject: Subject) -> str:
+        """Return "": a process needs none."""
+        del subject
+        return ""
+
+    def pool(self, subject: Subject) -> Path | None:
+        """Return None: an instance has no disk of its own."""
+        del subject
+        return None
+
+    def control_plane(self) -> tuple[int, ...]:
+        """Return nothing: there is no daemon."""
+        return ()
+
+    def facts(self) -> Mapping[str, str]:
+        """Return bubblewrap's version."""
+        found = shutil.which("bwrap")
+        if not found:
+            return {"bubblewrap": "not installed"}
+        return {"bubblewrap": subprocess.run([found, "--version"], capture_output=True, text=True, check=False).stdout.strip()}
+
+    def manifest(self, subject: Subject) -> Mapping[str, str]:
+        """Return what it is made of."""
+        recipe, tree, _ = self._trees[subject.rootfs]
+        namespaces = "all new (bubblewrap --unshare-all)" if subject.option("isolation") == "namespaces" else "the host's"
+        return {
+            "root file system": f"{subject.rootfs} ({tree.digest})",
+            "application": " ".join(recipe.app.command),
+            "namespaces": namespaces,
+            "network": "loopback only" if subject.option("isolation") == "namespaces" else "the host's",
+            "kernel": "the host's",
+        }
+
+    def close(self) -> None:
+        """Remove this run's copies of the root file systems."""
+        for _, _, copy in self._trees.values():
+            shutil.rmtree(copy, ignore_errors=True)
+        self._trees.clear()
+
+    def _opened(self) -> Session:
+        if self._session is None:
+            raise InstanceError("the process backend is not open")
+        return self._session
+
+
+def _in_chroot(nest: Nest, recipe: Recipe, root: Path, agent: Path) -> list[str]:
+    port = free_port()
+    return [
+        str(agent), "--channel", f"unix:{nest.channel.path}", "--nonce", nest.nonce, "--root", str(root),
+        "--ready", f"http:{port}{recipe.app.path}", "--exec", *fill_in(recipe.app.command, port),
+    ]  # fmt: skip
+
+
+def _in_namespaces(nest: Nest, recipe: Recipe, root: Path) -> list[str]:
+    return [
+        "bwrap", "--unshare-all", "--die-with-parent", "--bind", str(root), "/", "--proc", "/proc", "--dev", "/dev",
+        "--tmpfs", "/tmp", "--bind", str(nest.directory), "/bench/run", "--clearenv", "--setenv", "PATH", "/bin:/usr/bin",
+        PATH_INSIDE, "--channel", "unix:/bench/run/channel", "--nonce", nest.nonce,
+        "--ready", f"http:{PORT}{recipe.app.path}", "--exec", *fill_in(recipe.app.command, PORT),
+    ]  # fmt: skip
