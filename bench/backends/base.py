@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 from bench.clock import Timeline
 from bench.scenario import Subject
@@ -63,6 +63,41 @@ class DiskUse:
     virtual: int | None = None
 
 
+Watched = Literal["process", "directory", "containers", "qemu", "netdev", "cgroup"]
+"""What the guardian can sweep, and the words that name it:
+
+process     PID               a process the suite started, with its descendants
+directory   PATH              a tree to remove, its mounts detached first; below session.directory or session.scratch
+containers  SOCKET LABEL      containers, networks and volumes with the label ("bench.run=<run id>") in a Docker engine
+qemu        PREFIX [ROOT]     QEMU processes whose guest name begins with PREFIX (and whose command line has ROOT)
+netdev      NAME              a network device; the name begins with "bench"
+cgroup      NAME              cgroups "NAME" in every hierarchy, their processes killed first; the last part of the
+                              name begins with "bench"
+"""
+
+
+class Guard(Protocol):
+    """Who sweeps what the run leaves behind, however it ends (bench.guardian.Guardian)."""
+
+    def watch(self, kind: Watched, *words: str) -> None:
+        """Name something that could outlive the run, best before it is created. Costs microseconds."""
+        ...
+
+    def release(self, kind: Watched, *words: str) -> None:
+        """Take the name back, by the same words, when it is gone."""
+        ...
+
+
+class Unguarded:
+    """A guard that sweeps nothing, for tests and for reading."""
+
+    def watch(self, kind: Watched, *words: str) -> None:
+        """Do nothing."""
+
+    def release(self, kind: Watched, *words: str) -> None:
+        """Do nothing."""
+
+
 @dataclass(slots=True, kw_only=True)
 class Session:
     """What one run lends its backends.
@@ -74,6 +109,7 @@ class Session:
         cache: a lasting directory for built root file systems and disks.
         say: receives one line about what is being prepared (progress shows it).
         accelerators: what the run decided about /dev/kvm, by guest ("rom", "kernel") → "kvm" or "tcg".
+        guard: is told of everything that could outlive the run.
     """
 
     run_id: str
@@ -82,6 +118,7 @@ class Session:
     cache: Path
     say: Callable[[str], None] = lambda _: None
     accelerators: dict[str, str] = field(default_factory=dict)
+    guard: Guard = field(default_factory=Unguarded)
     _count: int = 0
 
     def next_name(self) -> str:
