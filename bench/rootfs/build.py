@@ -129,7 +129,13 @@ def mmdebstrap(suite: str, variant: str, packages: Iterable[str], target: Path, 
     environment = {**os.environ, "SOURCE_DATE_EPOCH": str(EPOCH), "LC_ALL": "C.UTF-8"}
     try:
         done = subprocess.run(
-            command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace"
+            command,
+            check=False,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
         )
     except FileNotFoundError as error:
         raise BuildError("mmdebstrap is not installed", "apt install mmdebstrap") from error
@@ -165,22 +171,18 @@ def _repack(source: tarfile.TarFile, target: tarfile.TarFile, drop: Iterable[str
             packages = _installed(content.read().decode("utf-8", "replace"))
             content.seek(0)
         total += member.size if member.isreg() else 0
-        link = member.linkname.removeprefix("./") if member.islnk() else member.linkname
-        headers = {k: v for k, v in member.pax_headers.items() if k.startswith("SCHILY.xattr.")}
-        target.addfile(
-            member.replace(name=name, mtime=min(int(member.mtime), EPOCH), linkname=link, deep=False)
-            if not headers
-            else _with_headers(member, name, link, headers),
-            content,
-        )
+        target.addfile(_cleaned(member, name), content)
     return _Summary(frozenset(names), packages, total)
 
 
-def _with_headers(member: tarfile.TarInfo, name: str, link: str, headers: dict[str, str]) -> tarfile.TarInfo:
-    """Return the member under its clean name with its extended attributes (file capabilities) kept."""
-    kept = member.replace(name=name, mtime=min(int(member.mtime), EPOCH), linkname=link)
-    kept.pax_headers = headers
-    return kept
+def _cleaned(member: tarfile.TarInfo, name: str) -> tarfile.TarInfo:
+    """Return the member under its clean name; of the extended headers only attributes (file capabilities) stay."""
+    member.name = name
+    member.mtime = min(int(member.mtime), EPOCH)
+    if member.islnk():
+        member.linkname = member.linkname.removeprefix("./")
+    member.pax_headers = {k: v for k, v in member.pax_headers.items() if k.startswith("SCHILY.xattr.")}
+    return member
 
 
 def _installed(status: str) -> list[str]:
@@ -227,7 +229,9 @@ def _link_applets(target: tarfile.TarFile, source: tarfile.TarFile, names: set[s
         shutil.copyfileobj(content, copy)
     try:
         os.chmod(copy.name, 0o700)
-        listed = subprocess.run([copy.name, "--list-full"], capture_output=True, text=True, check=True).stdout
+        # busybox goes by the name it is called by.
+        command, program = ["busybox", "--list-full"], copy.name
+        listed = subprocess.run(command, executable=program, capture_output=True, text=True, check=True).stdout
     except (OSError, subprocess.CalledProcessError) as error:
         raise BuildError(f"the tree's busybox does not run here: {error}") from error
     finally:
@@ -258,9 +262,10 @@ def _add_file(target: tarfile.TarFile, name: str, content: bytes, mode: int) -> 
 def _unpack(tar: Path, directory: Path) -> None:
     """Unpack with owners and attributes as root; as a user without device nodes, everything owned by the user."""
     directory.mkdir()
-    command = ["tar", "--extract", "--file", str(tar), "--directory", str(directory), "--numeric-owner"]
+    command = ["tar", "--extract", "--file", str(tar), "--directory", str(directory)]
+    command += ["--numeric-owner", "--delay-directory-restore"]
     command += ["--xattrs", "--xattrs-include=*"] if os.geteuid() == 0 else ["--exclude=dev/*", "--no-same-owner"]
-    done = subprocess.run(command, capture_output=True, text=True, errors="replace")
+    done = subprocess.run(command, check=False, capture_output=True, text=True, errors="replace")
     if done.returncode:
         raise BuildError(f"tar could not unpack {tar.name}: {done.stderr.strip()[-400:]}", "is the disk full?")
 
