@@ -1,0 +1,164 @@
+"""Comparing runs: first what was different about them, then what they measured. Pure.
+
+Blocks of two runs have nothing in common that dividing one by the other could cancel, so the ratio is that of
+two independent samples: the Hodges–Lehmann estimate on logarithms with the interval that belongs to the rank-sum
+test (M. Hollander, D. A. Wolfe, E. Chicken, "Nonparametric Statistical Methods", 3rd ed., 2014, sections 4.2
+and 4.3). It covers the noise inside both runs. It cannot cover what stayed the same throughout one run and was
+different in the other (a reboot, a neighbour, a warmer room): only more runs can.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bench.compare import MARGIN, Comparison, above_floor, conclude, noise_floor, tried, twins
+from bench.sample import Status
+from bench.stats import CONFIDENCE, Row, block_medians, groups, values_needed
+from bench.store import Run
+
+VOLATILE = frozenset({
+    "free_bytes", "available_bytes", "used_bytes", "steal_s", "load", "uptime_s", "reap_latency_s", "pressure_s",
+})  # fmt: skip
+"""Facts that differ between any two readings and say little: never listed as a difference."""
+
+_OWN = frozenset({"run_id", "started", "ended", "elapsed_s", "ending", "seed", "order", "plan"})
+"""What every run has of its own in run.json."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """Something about two runs that is not the same; None where one of them lacks it."""
+
+    what: str
+    first: Any
+    second: Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunComparison:
+    """One run beside an earlier one: what was different about them, then every subject beside itself.
+
+    Attributes:
+        first, second: run ids; ratios are second / first, so WORSE means that the second is worse.
+        differences: of the hosts, engines, versions and subjects. Read them before any ratio.
+        comparisons: `subject` is the subject in the second run, `baseline` the same label in the first.
+    """
+
+    first: str
+    second: str
+    differences: tuple[Difference, ...]
+    comparisons: tuple[Comparison, ...]
+
+
+def compare_runs(runs: Sequence[Run], *, margin: float = MARGIN) -> list[RunComparison]:
+    """Compare every run with the first one.
+
+    Raises:
+        ValueError: fewer than two runs.
+    """
+    if len(runs) < 2:
+        raise ValueError("comparing runs takes at least two")
+    return [_compare_two(runs[0], run, margin) for run in runs[1:]]
+
+
+def _compare_two(first: Run, second: Run, margin: float) -> RunComparison:
+    floors = [floor for run in (first, second) for floor in noise_floor(run.rows, twins(run.info), margin=margin)]
+    old, new = (groups(tried(run.rows), by=("scenario", "metric", "subject")) for run in (first, second))
+    found = [compare_samples(new[key], rows, margin=margin) for key, rows in old.items() if key in new]
+    return RunComparison(
+        first=first.run_id, second=second.run_id, differences=tuple(differences(first, second)),
+        comparisons=tuple(above_floor(comparison, floors) for comparison in found),
+    )  # fmt: skip
+
+
+def compare_samples(own: Sequence[Row], other: Sequence[Row], *, margin: float = MARGIN) -> Comparison:
+    """Compare the rows of one cell in one run with those of the same cell in another: own / other."""
+    above, below = list(block_medians(own).values()), list(block_medians(other).values())
+    ratio, low, high, otherwise = _ratio(above, below)
+    failed = sum(row["status"] != Status.OK for row in (*own, *other))
+    return conclude(
+        own[0], other[0], ratio=ratio, low=low, high=high, blocks=min(len(above), len(below)), lost=failed,
+        margin=margin, otherwise=otherwise,
+    )  # fmt: skip
+
+
+def _ratio(above: list[float], below: list[float]) -> tuple[float | None, float | None, float | None, str]:
+    """Return ratio, interval and, where there is no interval, why."""
+    needed = values_needed()
+    few = f"{min(len(above), len(below))} blocks in one of the runs; a verdict needs {needed}"
+    if not above or not below:
+        return None, None, None, "one of the runs has no value"
+    if len({*above, *below}) == 1:
+        enough = min(len(above), len(below)) >= needed
+        return (1.0, 1.0, 1.0, "") if enough else (1.0, None, None, few)
+    if min(*above, *below) <= 0.0:
+        return None, None, None, "values of 0 or below have no ratio"
+    first, second = [math.log(value) for value in above], [math.log(value) for value in below]
+    ratio = math.exp(statistics.median(a - b for a in first for b in second))
+    if min(len(above), len(below)) < needed:
+        return ratio, None, None, few
+    low, high = shift_interval(first, second)
+    return ratio, math.exp(low), math.exp(high), ""
+
+
+def shift_interval(xs: Sequence[float], ys: Sequence[float], confidence: float = CONFIDENCE) -> tuple[float, float]:
+    """Return the interval of how far xs lie above ys, distribution-free if both have the same shape.
+
+    The k-th smallest and k-th largest of all differences x - y, k as large as P(U < k) ≤ (1 - confidence) / 2
+    allows under the rank-sum statistic's exact distribution (Hollander, Wolfe and Chicken, section 4.3).
+
+    Raises:
+        ValueError: there are too few values for that level.
+    """
+    half, tail, k = (1.0 - confidence) / 2.0, 0, 0
+    total = math.comb(len(xs) + len(ys), len(xs))
+    for count in _rank_sum_counts(len(xs), len(ys)):
+        tail += count
+        if tail / total > half:
+            break
+        k += 1
+    if k == 0:
+        raise ValueError(f"{len(xs)} and {len(ys)} values are too few for an interval of {confidence:.0%}")
+    gaps = sorted(x - y for x in xs for y in ys)
+    return gaps[k - 1], gaps[-k]
+
+
+def _rank_sum_counts(first: int, second: int) -> list[int]:
+    """Return in how many orders of two samples U is 0, 1, …: the coefficients of the Gaussian binomial.
+
+    H. B. Mann and D. R. Whitney, 1947, "On a test of whether one of two random variables is stochastically
+    larger than the other", Annals of Mathematical Statistics 18.
+    """
+    size = first * second
+    counts = [1] + [0] * size
+    for step in range(1, first + 1):
+        for place in range(size, second + step - 1, -1):
+            counts[place] -= counts[place - second - step]
+        for place in range(step, size + 1):
+            counts[place] += counts[place - step]
+    return counts
+
+
+def differences(first: Run, second: Run) -> list[Difference]:
+    """Return what is not the same about two runs: facts first, then engines, versions and subjects."""
+    found = []
+    for title in ("facts", "info"):
+        old, new = (dict(_leaves(getattr(run, title))) for run in (first, second))
+        for what in sorted(old.keys() | new.keys()):
+            last = what.rpartition(".")[2]
+            if old.get(what) != new.get(what) and last not in VOLATILE and what.partition(".")[0] not in _OWN:
+                found.append(Difference(what=f"{title}.{what}", first=old.get(what), second=new.get(what)))
+    return found
+
+
+def _leaves(content: Any, place: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield every value of nested tables with its place, "cpu.governor"; lists are values."""
+    if isinstance(content, Mapping):
+        for key, value in content.items():
+            yield from _leaves(value, f"{place}.{key}" if place else str(key))
+    else:
+        yield place, content
