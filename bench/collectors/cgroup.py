@@ -1,0 +1,189 @@
+"""What a control group is charged for memory, in both versions of the interface.
+
+The group of a process is derived from /proc/PID/cgroup and the reader's own mounts, never from an engine's habits.
+A charge goes to whoever touched a page first (Documentation/admin-guide/cgroup-v2.rst, "Memory Ownership"): page
+cache that several groups use is charged to one of them, and an engine's own processes stand outside the group.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+PROC = Path("/proc")
+ROOT = Path("/")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """One memory control group.
+
+    Attributes:
+        version: 1 or 2.
+        name: its path inside the hierarchy ("/docker/0123…"); "/" is the root: everything on the host.
+        path: its directory on this host.
+    """
+
+    version: int
+    name: str
+    path: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Charge:
+    """What a group and its children are charged, bytes; None where this version does not tell.
+
+    Attributes:
+        current: everything (v2 memory.current, v1 memory.usage_in_bytes, which lags by some pages per CPU).
+        anon: anonymous memory (v2 "anon", v1 "total_rss").
+        file: page cache, tmpfs included (v2 "file", v1 "total_cache").
+        inactive_file: page cache not used lately (v2 "inactive_file", v1 "total_inactive_file").
+        shmem: the part of `file` that is tmpfs or shared memory (v2 "shmem", v1 "total_shmem").
+        kernel: kernel memory (v2 "kernel", since Linux 5.18; v1 memory.kmem.usage_in_bytes).
+        slab: the part of `kernel` in slabs (v2 only).
+        sock: network buffers (v2 "sock"; v1 memory.kmem.tcp.usage_in_bytes, TCP only).
+    """
+
+    current: int | None = None
+    anon: int | None = None
+    file: int | None = None
+    inactive_file: int | None = None
+    shmem: int | None = None
+    kernel: int | None = None
+    slab: int | None = None
+    sock: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Mount:
+    root: PurePosixPath
+    point: PurePosixPath
+    kind: str
+    options: frozenset[str]
+
+
+def memory_group(pid: int, proc: Path = PROC, root: Path = ROOT) -> Group | None:
+    """Return the group that a process's memory is charged to, or None: gone, no controller, or out of our sight.
+
+    Args:
+        pid: the process.
+        proc: where /proc is; `proc/self/mountinfo` tells what is mounted where, as the reader sees it.
+        root: put before every mount point (tests).
+    """
+    try:
+        lines = (proc / str(pid) / "cgroup").read_text("utf-8", "surrogateescape").splitlines()
+        mounts = list(_mounts((proc / "self" / "mountinfo").read_text("utf-8", "surrogateescape")))
+    except OSError:
+        return None
+    # One controller is in one hierarchy: where version 1 has it, version 2 does not (hybrid hosts).
+    for line in lines:
+        _, controllers, name = [*line.split(":", 2), "", ""][:3]
+        if "memory" in controllers.split(","):
+            return _located(1, name, [m for m in mounts if m.kind == "cgroup" and "memory" in m.options], root)
+    for line in lines:
+        if line.startswith("0::"):
+            group = _located(2, line[3:], [m for m in mounts if m.kind == "cgroup2"], root)
+            return None if group is None else _domain(group)
+    return None
+
+
+def own_group(pid: int, proc: Path = PROC, root: Path = ROOT) -> Group | None:
+    """Return the group of a process if it is another than the reader's own and not the root, else None."""
+    group = memory_group(pid, proc, root)
+    if group is None or group.name == "/":
+        return None
+    try:
+        reader = int((proc / "self").readlink().name)
+    except (OSError, ValueError):
+        return group
+    mine = memory_group(reader, proc, root)
+    return None if mine is not None and mine.path == group.path else group
+
+
+def read_charge(group: Group) -> Charge:
+    """Return what the group is charged now; all None if it has gone."""
+    stat = _stat(group.path / "memory.stat")
+    if group.version == 1:
+        return Charge(
+            current=_number(group.path / "memory.usage_in_bytes"),
+            anon=stat.get("total_rss"),
+            file=stat.get("total_cache"),
+            inactive_file=stat.get("total_inactive_file"),
+            shmem=stat.get("total_shmem"),
+            kernel=_number(group.path / "memory.kmem.usage_in_bytes"),
+            sock=_number(group.path / "memory.kmem.tcp.usage_in_bytes"),
+        )
+    return Charge(
+        current=_number(group.path / "memory.current"),
+        anon=stat.get("anon"),
+        file=stat.get("file"),
+        inactive_file=stat.get("inactive_file"),
+        shmem=stat.get("shmem"),
+        kernel=stat.get("kernel"),
+        slab=stat.get("slab"),
+        sock=stat.get("sock"),
+    )
+
+
+def _mounts(text: str) -> Iterator[_Mount]:
+    """Yield the mounts of a mountinfo file (proc_pid_mountinfo(5))."""
+    for line in text.splitlines():
+        before, _, after = line.partition(" - ")
+        left, right = before.split(), after.split()
+        if len(left) >= 5 and len(right) >= 3:
+            yield _Mount(_path(left[3]), _path(left[4]), right[0], frozenset(right[2].split(",")))
+
+
+def _path(field: str) -> PurePosixPath:
+    """Undo the octal escapes of blanks, tabs, newlines and backslashes."""
+    return PurePosixPath(re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), field))
+
+
+def _located(version: int, name: str, mounts: list[_Mount], root: Path) -> Group | None:
+    """Find the group's directory below a mount of its hierarchy.
+
+    Both the name and a mount's root are seen from the reader's own cgroup namespace (cgroup_namespaces(7)). A name
+    that climbs out of it ("/../…"), or stands beside what is mounted, is out of our sight.
+    """
+    inside = PurePosixPath(name)
+    if ".." in inside.parts:
+        return None
+    for mount in mounts:
+        if inside.is_relative_to(mount.root):
+            path = root / mount.point.relative_to("/") / inside.relative_to(mount.root)
+            if path.is_dir():
+                return Group(version=version, name=name, path=path)
+    return None
+
+
+def _domain(group: Group) -> Group | None:
+    """Climb from a threaded group to the domain whose memory it shares; None where that has no memory controller.
+
+    libvirt puts a guest's threads into threaded groups; memory belongs to their domain (cgroup-v2.rst, "Threads").
+    """
+    name, path = PurePosixPath(group.name), group.path
+    while name != name.parent and _text(path / "cgroup.type") == "threaded":
+        name, path = name.parent, path.parent
+    if not (path / "memory.current").exists():
+        return None
+    return Group(version=2, name=str(name), path=path)
+
+
+def _text(path: Path) -> str | None:
+    try:
+        return path.read_text("ascii").strip()
+    except (OSError, UnicodeDecodeError):
+        return None
+
+
+def _number(path: Path) -> int | None:
+    text = _text(path)
+    return int(text) if text is not None and text.isdigit() else None
+
+
+def _stat(path: Path) -> Mapping[str, int]:
+    """Return the "name number" lines of a memory.stat."""
+    words = [line.split() for line in (_text(path) or "").splitlines()]
+    return {pair[0]: int(pair[1]) for pair in words if len(pair) == 2 and pair[1].isdigit()}

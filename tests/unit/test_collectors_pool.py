@@ -1,0 +1,95 @@
+"""Bytes on disk, compared with du and df."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from bench.collectors.pool import flush, pool_used, tree_use
+
+MIB = 1 << 20
+
+
+def du(path: Path, *options: str) -> int:
+    told = subprocess.run(["du", "-sx", "--block-size=1", *options, path], capture_output=True, text=True, check=True)
+    return int(told.stdout.split()[0])
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """Whole files, a sparse one, a hard link, symbolic links, an empty directory."""
+    top = tmp_path / "tree"
+    (top / "deep" / "empty").mkdir(parents=True)
+    (top / "whole").write_bytes(os.urandom(MIB + 17))
+    os.link(top / "whole", top / "deep" / "again")
+    with (top / "sparse").open("wb") as file:
+        file.write(b"x" * 4096)
+        file.truncate(64 * MIB)
+    (top / "deep" / "pointer").symlink_to("/etc/hostname")
+    (top / "deep" / "loop").symlink_to("..")
+    flush(top)
+    return top
+
+
+def test_allocated_bytes_are_those_of_du(tree: Path) -> None:
+    use = tree_use(tree)
+
+    assert use is not None
+    assert use.allocated == du(tree)
+    assert MIB < use.allocated < 2 * MIB
+    assert use.unreadable == 0
+
+
+def test_apparent_bytes_count_holes_and_hard_links_once_and_no_directories(tree: Path) -> None:
+    use = tree_use(tree)
+
+    assert use is not None
+    assert use.apparent == MIB + 17 + 64 * MIB + len("/etc/hostname") + len("..")
+    assert use.apparent <= du(tree, "--apparent-size")
+
+
+def test_one_file_alone_and_a_path_that_is_not_there(tree: Path) -> None:
+    use = tree_use(tree / "sparse")
+
+    assert use is not None
+    assert (use.allocated, use.apparent) == (du(tree / "sparse"), 64 * MIB)
+    assert tree_use(tree / "nothing") is None
+
+
+def test_another_file_system_below_is_left_out() -> None:
+    # /dev is one file system on every Linux, with others mounted below it (/dev/shm, /dev/pts).
+    use = tree_use(Path("/dev"))
+
+    assert use is not None
+    assert use.allocated == pytest.approx(du(Path("/dev")), abs=64 * 1024)
+
+
+def test_the_pool_is_that_of_df(tmp_path: Path) -> None:
+    told = subprocess.run(["df", "--block-size=1", "--output=used", tmp_path], capture_output=True, text=True,
+                          check=True).stdout.split()[-1]  # fmt: skip
+
+    # Others write to the same file system between the two looks.
+    assert pool_used(tmp_path) == pytest.approx(int(told), abs=64 * MIB)
+
+
+def test_the_pool_grows_by_what_is_written_and_shrinks_when_it_is_removed(tmp_path: Path) -> None:
+    size = 192 * MIB
+    before = pool_used(tmp_path)
+    file = tmp_path / "filling"
+    with file.open("wb") as out:
+        for _ in range(size // MIB):
+            out.write(os.urandom(MIB))
+    grown = pool_used(tmp_path) - before
+    file.unlink()
+    left = pool_used(tmp_path) - before
+
+    assert grown == pytest.approx(size, abs=size // 3)
+    assert left == pytest.approx(0, abs=size // 3)
+
+
+def test_a_pool_that_is_not_there_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        pool_used(tmp_path / "nothing")
