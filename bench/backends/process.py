@@ -10,7 +10,7 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
-from bench.backends.base import Availability, DiskUse, Role, Session
+from bench.backends.base import Availability, DiskUse, Guard, Role, Session
 from bench.backends.common import PORT, Farewell, Nest, descendants, fill_in, free_port
 from bench.clock import Event
 from bench.errors import CleanupFailed, InstanceError
@@ -24,7 +24,8 @@ _END_S = 5.0
 class ProcessInstance:
     """One process tree: the agent and its application."""
 
-    def __init__(self, nest: Nest) -> None:
+    def __init__(self, nest: Nest, guard: Guard) -> None:
+        self._guard = guard
         self.name = nest.name
         self.timeline = nest.timeline
         self.channel = nest.channel
@@ -43,6 +44,7 @@ class ProcessInstance:
             except OSError as error:
                 raise InstanceError(f"{command[0]} could not be started: {error}") from error
             self.timeline.stamp(Event.STARTED)
+        self._guard.watch("process", str(self._process.pid))
 
     def alive(self) -> bool:
         """Say whether the first process still runs."""
@@ -67,6 +69,7 @@ class ProcessInstance:
         if gone_ns is None:
             raise CleanupFailed(f"{self.name} still lives {_END_S:g} s after SIGKILL")
         self.timeline.stamp(Event.STOPPED, gone_ns)
+        self._guard.release("process", str(self._process.pid))
 
     def remove(self) -> None:
         """Stop it if need be and remove its directory."""
@@ -123,7 +126,7 @@ class ProcessBackend:
         """Start one instance."""
         session = self._opened()
         recipe, _, root = self._trees[subject.rootfs]
-        instance = ProcessInstance(nest := Nest(session))
+        instance = ProcessInstance(nest := Nest(session), session.guard)
         try:
             if subject.option("isolation") == "namespaces":
                 instance.launch(_in_namespaces(nest, recipe, root))
@@ -153,15 +156,21 @@ class ProcessBackend:
         found = shutil.which("bwrap")
         if not found:
             return {"bubblewrap": "not installed"}
-        return {"bubblewrap": subprocess.run([found, "--version"], capture_output=True, text=True, check=False).stdout.strip()}
+        return {
+            "bubblewrap": subprocess.run(
+                [found, "--version"], capture_output=True, text=True, check=False
+            ).stdout.strip()
+        }
 
     def manifest(self, subject: Subject) -> Mapping[str, str]:
         """Return what it is made of."""
         recipe, tree, _ = self._trees[subject.rootfs]
-        namespaces = "all new (bubblewrap --unshare-all)" if subject.option("isolation") == "namespaces" else "the host's"
+        namespaces = (
+            "all new (bubblewrap --unshare-all)" if subject.option("isolation") == "namespaces" else "the host's"
+        )
         return {
-            "root file system": f"{subject.rootfs} ({tree.digest})",
-            "application": " ".join(recipe.app.command),
+            "root file system": f"{subject.rootfs} ({tree.digest[:12]})",
+            "application": " ".join(recipe.app),
             "namespaces": namespaces,
             "network": "loopback only" if subject.option("isolation") == "namespaces" else "the host's",
             "kernel": "the host's",
@@ -183,7 +192,7 @@ def _in_chroot(nest: Nest, recipe: Recipe, root: Path, agent: Path) -> list[str]
     port = free_port()
     return [
         str(agent), "--channel", f"unix:{nest.channel.path}", "--nonce", nest.nonce, "--root", str(root),
-        "--ready", f"http:{port}{recipe.app.path}", "--exec", *fill_in(recipe.app.command, port),
+        "--ready", f"http:{port}{recipe.ready}", "--exec", *fill_in(recipe.app, port),
     ]  # fmt: skip
 
 
@@ -192,5 +201,5 @@ def _in_namespaces(nest: Nest, recipe: Recipe, root: Path) -> list[str]:
         "bwrap", "--unshare-all", "--die-with-parent", "--bind", str(root), "/", "--proc", "/proc", "--dev", "/dev",
         "--tmpfs", "/tmp", "--bind", str(nest.directory), "/bench/run", "--clearenv", "--setenv", "PATH", "/bin:/usr/bin",
         PATH_INSIDE, "--channel", "unix:/bench/run/channel", "--nonce", nest.nonce,
-        "--ready", f"http:{PORT}{recipe.app.path}", "--exec", *fill_in(recipe.app.command, PORT),
+        "--ready", f"http:{PORT}{recipe.ready}", "--exec", *fill_in(recipe.app, PORT),
     ]  # fmt: skip

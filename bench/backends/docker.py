@@ -1,0 +1,407 @@
+"""Containers by the Docker Engine: the user's engine where it answers, else a private daemon."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import docker
+import psutil
+import requests
+from docker.errors import DockerException
+
+from bench.backends.base import Availability, DiskUse, Role, Session
+from bench.backends.common import PORT, Farewell, Nest, descendants, fill_in, free_port
+from bench.backends.dockerd import PrivateDockerd, find_dockerd
+from bench.clock import Event
+from bench.collectors.pool import tree_use
+from bench.errors import BackendUnavailable, CleanupFailed, InstanceError
+from bench.rootfs.agent import PATH_INSIDE
+from bench.rootfs.build import Tree, build_tree, load_recipe
+from bench.scenario import Subject
+
+LABEL = "bench.run"
+"""Everything the suite makes in an engine carries this label; its value is the run's id."""
+
+_END_S = 10.0
+_T = TypeVar("_T")
+
+
+@contextlib.contextmanager
+def _translated(doing: str) -> Iterator[None]:
+    """Turn the client's errors into ours: an engine that refuses or dies fails one instance, not the run."""
+    try:
+        yield
+    except (DockerException, requests.RequestException, OSError) as error:
+        raise InstanceError(f"docker, {doing}: {_short(error)}") from error
+
+
+def _short(error: BaseException) -> str:
+    explanation = getattr(error, "explanation", None)
+    return " ".join(str(explanation or error).split())[:400]
+
+
+class DockerInstance:
+    """One container."""
+
+    def __init__(self, backend: DockerBackend, nest: Nest, subject: Subject) -> None:
+        self.name = nest.name
+        self.timeline = nest.timeline
+        self.channel = nest.channel
+        self._nest = nest
+        self._backend = backend
+        self._subject = subject
+        self._pid = 0
+        self._client: subprocess.Popen[bytes] | None = None
+
+    def launch_by_api(self, api: docker.APIClient, configuration: Mapping[str, Any]) -> None:
+        """Create and start by two calls of the Engine API. CREATED and STARTED are their returns."""
+        self.timeline.stamp(Event.REQUESTED)
+        with _translated("creating a container"):
+            api.create_container_from_config(configuration, name=self.name)  # type: ignore[no-untyped-call]
+        self.timeline.stamp(Event.CREATED)
+        with _translated("starting a container"):
+            api.start(self.name)
+        self.timeline.stamp(Event.STARTED)
+
+    def launch_by_command(self, command: list[str]) -> None:
+        """Start by `docker run` in the foreground, as people type it. When it is created nobody tells."""
+        with (self._nest.directory / "log").open("wb") as log:
+            self.timeline.stamp(Event.REQUESTED)
+            self._client = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+            )
+
+    def alive(self) -> bool:
+        """Ask the engine whether it runs; while `docker run` is at work, it may not even exist yet."""
+        if self._client is not None and self._client.poll() is None:
+            return True
+        with contextlib.suppress(InstanceError):
+            return bool(self._inspect()["State"]["Running"])
+        return False
+
+    def _inspect(self) -> dict[str, Any]:
+        with _translated("inspecting a container"):
+            found: dict[str, Any] = self._backend.api.inspect_container(self.name)
+            return found
+
+    def last_words(self) -> str:
+        """Return the engine's error and the end of the container's log."""
+        words = ""
+        with contextlib.suppress(OSError):
+            words = (self._nest.directory / "log").read_text("utf-8", "replace").strip()
+        with contextlib.suppress(InstanceError), _translated("reading a log"):
+            state = self._inspect()["State"]
+            log = self._backend.api.logs(self.name, tail=5).decode("utf-8", "replace").strip()
+            words = " ".join(filter(None, (words, state.get("Error", ""), log)))
+        return words[-500:]
+
+    def pid(self) -> int:
+        """Return the container's first process as the host numbers it, 0 if it has none or it is elsewhere."""
+        if not self._pid:
+            with contextlib.suppress(InstanceError):
+                pid = int(self._inspect()["State"]["Pid"])
+                self._pid = pid if Path(f"/proc/{pid}").exists() else 0
+        return self._pid
+
+    def stop(self) -> None:
+        """Kill it; STOPPED is when the last of its processes is gone."""
+        if self.timeline.at(Event.STOPPING) is not None or not self.alive():
+            return
+        farewell = Farewell(descendants(self.pid()) if self.pid() else ())
+        self.timeline.stamp(Event.STOPPING)
+        with _translated("killing a container"):
+            self._backend.api.kill(self.name)
+        gone_ns = farewell.wait(_END_S)
+        if gone_ns is None:
+            raise CleanupFailed(f"{self.name} still lives {_END_S:g} s after SIGKILL")
+        self.timeline.stamp(Event.STOPPED, gone_ns)
+
+    def remove(self) -> None:
+        """Let the engine forget it, whatever its state."""
+        if self.timeline.at(Event.REMOVED) is not None:
+            return
+        try:
+            with contextlib.suppress(InstanceError):
+                self.stop()
+            with _translated("removing a container"), contextlib.suppress(docker.errors.NotFound):
+                self._backend.api.remove_container(self.name, force=True, v=True)
+            self.timeline.stamp(Event.REMOVED)
+        finally:
+            if self._client is not None:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(self._client.pid, signal.SIGTERM)
+                self._client.wait(_END_S)
+            self._nest.clear()
+
+    def processes(self) -> Mapping[Role, tuple[int, ...]]:
+        """Return the container's processes, and the shim that is their parent."""
+        pid = self.pid()
+        if not pid:
+            return {}
+        parent = psutil.Process(pid).parent()
+        shim = (parent.pid,) if parent is not None and parent.name().startswith("containerd-shim") else ()
+        return {Role.WORKLOAD: descendants(pid), Role.SHIM: shim}
+
+    def cgroup_pid(self) -> int | None:
+        """Return its first process."""
+        return self.pid() or None
+
+    def disk(self) -> DiskUse:
+        """Return the image's bytes and the container's own layer."""
+        return self._backend.disk(self._subject, self._inspect())
+
+
+class DockerBackend:
+    """Drives a Docker Engine through its API, or for one subject through its command line."""
+
+    def __init__(self) -> None:
+        self._session: Session | None = None
+        self._private: PrivateDockerd | None = None
+        self._api: docker.APIClient | None = None
+        self._images: dict[str, tuple[Tree, str]] = {}
+
+    @property
+    def api(self) -> docker.APIClient:
+        """The engine's low-level client: one HTTP call a method, so nothing else is timed."""
+        if self._api is None:
+            raise InstanceError("the docker backend is not open")
+        return self._api
+
+    def check(self, subject: Subject) -> Availability:
+        """Say which engine will be used: the one that answers, else a private one."""
+        if subject.option("client") == "cli" and shutil.which("docker") is None:
+            return Availability(
+                usable=False, reason="the docker command is not installed", hint="apt-get install docker.io"
+            )
+        address, why_not = _answering()
+        if address:
+            return Availability(usable=True, detail=f"the engine that answers at {address}")
+        if find_dockerd() is None:
+            return Availability(usable=False, reason=why_not, hint="apt-get install docker.io")
+        if os.geteuid() != 0:
+            return Availability(
+                usable=False, reason=why_not, hint="start Docker, or run bench as root for a private dockerd"
+            )
+        if subject.option("runtime") == "crun" and shutil.which("crun") is None:
+            return Availability(usable=False, reason="crun is not installed", hint="apt-get install crun")
+        return Availability(usable=True, detail=f"a private dockerd for this run ({why_not})")
+
+    def open(self, session: Session) -> None:
+        """Connect to the user's engine, else start a private one."""
+        self._session = session
+        address, _ = _answering()
+        if not address:
+            session.say("starting a private dockerd")
+            self._private = PrivateDockerd(session)
+            self._private.start()
+            address = self._private.address
+        try:
+            self._api = docker.APIClient(base_url=address, version="auto", timeout=60)
+        except (DockerException, requests.RequestException) as error:
+            raise BackendUnavailable(f"the Docker engine at {address} does not answer: {_short(error)}") from error
+        self._address = address
+        session.guard.watch("containers", address.removeprefix("unix://"), f"{LABEL}={session.run_id}")
+
+    def prepare(self, subject: Subject) -> None:
+        """Build the root file system and import it as an image."""
+        session = self._opened()
+        runtime = subject.option("runtime", "runc")
+        with _translated("asking for its runtimes"):
+            runtimes = self.api.info().get("Runtimes", {})
+        if runtime not in runtimes:
+            raise BackendUnavailable(
+                f"this Docker engine has no runtime {runtime}", f"add {runtime} to its daemon.json"
+            )
+        if subject.rootfs not in self._images:
+            tree = build_tree(load_recipe(subject.rootfs), session.cache, session.say)
+            tag = f"bench-{session.run_id[-6:]}/{subject.rootfs}:{tree.digest[:12]}"
+            session.say(f"importing {subject.rootfs} into Docker")
+            with _translated(f"importing {subject.rootfs}"):
+                self.api.import_image_from_file(
+                    str(tree.tar), repository=tag.partition(":")[0], tag=tag.rpartition(":")[2],
+                    changes=[f"LABEL {LABEL}={session.run_id}"],
+                )  # fmt: skip
+                self.api.inspect_image(tag)  # type: ignore[no-untyped-call]
+            self._images[subject.rootfs] = (tree, tag)
+
+    def launch(self, subject: Subject) -> DockerInstance:
+        """Ask for one container."""
+        nest = Nest(self._opened())
+        instance = DockerInstance(self, nest, subject)
+        try:
+            if subject.option("client") == "cli":
+                instance.launch_by_command(self._command_line(subject, nest))
+            else:
+                configuration = self._configuration(subject, nest)
+                instance.launch_by_api(self.api, configuration)
+        except BaseException:
+            with contextlib.suppress(InstanceError):
+                instance.remove()
+            raise
+        return instance
+
+    def _agent_words(self, subject: Subject, nest: Nest) -> list[str]:
+        tree, _ = self._images[subject.rootfs]
+        port = free_port() if subject.option("network") == "host" else PORT
+        return [
+            "--channel", "unix:/bench/run/channel", "--nonce", nest.nonce,
+            "--ready", f"http:{port}{tree.recipe.ready}", "--exec", *fill_in(tree.recipe.app, port),
+        ]  # fmt: skip
+
+    def _configuration(self, subject: Subject, nest: Nest) -> dict[str, Any]:
+        host = self.api.create_host_config(
+            network_mode=subject.option("network", "bridge"),
+            runtime=subject.option("runtime", "runc"),
+            binds={str(nest.directory): {"bind": "/bench/run", "mode": "rw"}},
+        )
+        configuration: dict[str, Any] = self.api.create_container_config(
+            image=self._images[subject.rootfs][1],
+            command=self._agent_words(subject, nest),
+            entrypoint=[PATH_INSIDE],
+            hostname=nest.name,
+            labels={LABEL: self._opened().run_id},
+            host_config=host,
+        )
+        return configuration
+
+    def _command_line(self, subject: Subject, nest: Nest) -> list[str]:
+        return [
+            "docker", "--host", self._address, "run", "--name", nest.name, "--hostname", nest.name,
+            "--label", f"{LABEL}={self._opened().run_id}", "--network", subject.option("network", "bridge"),
+            "--runtime", subject.option("runtime", "runc"), "--volume", f"{nest.directory}:/bench/run",
+            "--entrypoint", PATH_INSIDE, self._images[subject.rootfs][1], *self._agent_words(subject, nest),
+        ]  # fmt: skip
+
+    def disk(self, subject: Subject, container: Mapping[str, Any]) -> DiskUse:
+        """Return bytes as the storage driver keeps them; None where it does not tell its directories."""
+        tree, tag = self._images[subject.rootfs]
+        with _translated("inspecting an image"):
+            image = self.api.inspect_image(tag)  # type: ignore[no-untyped-call]
+        kept = _layer_bytes(image)
+        return DiskUse(
+            download=_compressed_bytes(tree),
+            unpacked=int(image["Size"]),
+            image=kept,
+            shared=kept,
+            unique=_layer_bytes(container),
+        )
+
+    def accelerator(self, subject: Subject) -> str:
+        """Return "": a container needs none."""
+        del subject
+        return ""
+
+    def pool(self, subject: Subject) -> Path | None:
+        """Return the engine's data root, if it is on this host."""
+        del subject
+        with _translated("asking for its data root"):
+            root = Path(self.api.info().get("DockerRootDir", ""))
+        return root if root.is_dir() else None
+
+    def control_plane(self) -> tuple[int, ...]:
+        """Return dockerd's and containerd's pids: of our own daemon, or all on the host."""
+        if self._private is not None:
+            return self._private.pids()
+        return tuple(p.pid for p in psutil.process_iter(["name"]) if p.info["name"] in ("dockerd", "containerd"))
+
+    def facts(self) -> Mapping[str, str]:
+        """Return versions and drivers."""
+        with _translated("asking for its version"):
+            version, info = self.api.version(), self.api.info()
+        # The containerd image store keeps compressed blobs beside the unpacked snapshots: other disk figures.
+        snapshotter = any("io.containerd.snapshotter" in str(line) for line in info.get("DriverStatus") or ())
+        return {
+            "engine": f"Docker {version.get('Version', 'unknown')}",
+            "address": "a private dockerd" if self._private else self._address,
+            "api": str(version.get("ApiVersion", "unknown")),
+            "containerd, runc": ", ".join(f"{c['Name']} {c['Version']}" for c in version.get("Components", ())[1:3]),
+            "storage driver": str(info.get("Driver", "unknown")),
+            "image store": "containerd" if snapshotter else "classic",
+            "cgroup": f"v{info.get('CgroupVersion', '?')}, {info.get('CgroupDriver', '?')}",
+            "security": ", ".join(info.get("SecurityOptions") or ()) or "none",
+        }
+
+    def manifest(self, subject: Subject) -> Mapping[str, str]:
+        """Return what it is made of."""
+        tree, _ = self._images[subject.rootfs]
+        return {
+            "root file system": f"{subject.rootfs} ({tree.digest[:12]})",
+            "application": " ".join(tree.recipe.app),
+            "runtime": subject.option("runtime", "runc"),
+            "network": subject.option("network", "bridge"),
+            "client": "docker run" if subject.option("client") == "cli" else "Engine API",
+            "limits": "none",
+            "kernel": "the host's",
+        }
+
+    def close(self) -> None:
+        """Remove everything that carries the run's label, then end the private daemon."""
+        if self._api is not None and self._session is not None:
+            self._ignoring(lambda: self._sweep(self._opened().run_id))
+            self._api.close()
+        if self._session is not None and self._api is not None:
+            label = f"{LABEL}={self._session.run_id}"
+            self._session.guard.release("containers", self._address.removeprefix("unix://"), label)
+        if self._private is not None:
+            self._private.stop()
+        self._api = self._private = None
+        self._images.clear()
+
+    def _sweep(self, run_id: str) -> None:
+        found = {"label": f"{LABEL}={run_id}"}
+        for container in self.api.containers(all=True, filters=found, quiet=True):
+            self.api.remove_container(container["Id"], force=True, v=True)
+        for image in self.api.images(filters=found, quiet=True):
+            self.api.remove_image(image, force=True)
+
+    @staticmethod
+    def _ignoring(action: Callable[[], _T]) -> _T | None:
+        """Do it if the engine still lives: a dead one keeps nothing that could be asked for."""
+        try:
+            return action()
+        except (DockerException, requests.RequestException, OSError):
+            return None
+
+    def _opened(self) -> Session:
+        if self._session is None:
+            raise InstanceError("the docker backend is not open")
+        return self._session
+
+
+def _answering() -> tuple[str, str]:
+    """Return (address, "") of the engine the environment names or the usual socket has, else ("", why not)."""
+    address = os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock"
+    path = Path(address.removeprefix("unix://"))
+    if address.startswith("unix://") and not path.exists():
+        return "", f"no Docker engine listens at {path}"
+    try:
+        api = docker.APIClient(base_url=address, version="auto", timeout=2)
+        with contextlib.closing(api):
+            api.ping()
+    except (DockerException, requests.RequestException) as error:
+        return "", f"the Docker engine at {address} does not answer: {_short(error)}"
+    return address, ""
+
+
+def _layer_bytes(thing: Mapping[str, Any]) -> int | None:
+    """Return the allocated bytes of an image's or container's own layer; None where the driver names no directory."""
+    directory = ((thing.get("GraphDriver") or {}).get("Data") or {}).get("UpperDir")
+    use = tree_use(Path(directory)) if directory else None
+    return None if use is None else use.allocated
+
+
+def _compressed_bytes(tree: Tree) -> int:
+    """Return the size of the tar as gzip makes it, the form in which registries hand images out; computed once."""
+    note = tree.tar.with_suffix(".gz.bytes")
+    if not note.exists():
+        script = 'gzip -c "$0" | wc -c'
+        done = subprocess.run(["sh", "-c", script, str(tree.tar)], capture_output=True, text=True, check=True)
+        note.write_text(done.stdout.strip(), "ascii")
+    return int(note.read_text("ascii"))
