@@ -279,6 +279,11 @@ class DockerBackend:
             "--entrypoint", PATH_INSIDE, self._images[subject.rootfs][1], *self._agent_words(subject, nest),
         ]  # fmt: skip
 
+    def raw_access(self, subject: Subject) -> tuple[Path, str, list[str]]:
+        """Return (engine socket, image, the application's command): what a client beside the suite needs."""
+        tree, tag = self._images[subject.rootfs]
+        return Path(self._address.removeprefix("unix://")), tag, fill_in(tree.recipe.app, PORT)
+
     def disk(self, subject: Subject, container: Mapping[str, Any]) -> DiskUse:
         """Return bytes as the storage driver keeps them; None where it does not tell its directories."""
         tree, tag = self._images[subject.rootfs]

@@ -14,6 +14,7 @@ import random
 import threading
 import time
 from collections.abc import Mapping
+from pathlib import Path
 
 from bench.backends.base import Availability, DiskUse, Role, Session
 from bench.clock import Event, Timeline
@@ -58,7 +59,8 @@ class FakeInstance:
 
     def stop(self) -> None:
         """End it, once."""
-        began = self.timeline.stamp(Event.STOPPING)
+        # Its life was drawn, not waited for: READY may lie in the future.
+        began = self.timeline.stamp(Event.STOPPING, max(time.monotonic_ns(), *self.timeline.as_dict().values()))
         self.timeline.stamp(Event.STOPPED, began + 1_000_000)
         self.channel.closed.set()
 
@@ -141,6 +143,11 @@ class FakeBackend:
     def accelerator(self, subject: Subject) -> str:
         """Return the option `accelerator`."""
         return subject.option("accelerator")
+
+    def pool(self, subject: Subject) -> Path | None:
+        """Return None: it has no disk."""
+        del subject
+        return None
 
     def control_plane(self) -> tuple[int, ...]:
         """Return nothing: no daemon."""

@@ -1,0 +1,82 @@
+"""What all tests share: sessions on real directories, and backends opened once a test module."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from bench.application import new_run_id, open_session
+from bench.backends import load_backend
+from bench.backends.base import Backend, Instance, Session
+from bench.clock import Event
+from bench.plan import Trial, make_plan
+from bench.probes.base import Workbench
+from bench.scenario import Catalogue, Subject, load
+
+
+@pytest.fixture(scope="session")
+def catalogue() -> Catalogue:
+    """Everything declared in scenarios/."""
+    return load()
+
+
+@pytest.fixture(scope="module")
+def session() -> Iterator[Session]:
+    """A session with directories of its own, gone at the end."""
+    with open_session(new_run_id()) as opened:
+        yield opened
+        left = [path.name for path in opened.directory.iterdir() if path.name.startswith("bench-")]
+        assert left == [], "instances left directories behind"
+
+
+class Engines:
+    """Opens each backend at the first question about one of its subjects, and closes them all at the end."""
+
+    def __init__(self, session: Session, catalogue: Catalogue) -> None:
+        self.session = session
+        self.catalogue = catalogue
+        self._open: dict[str, Backend] = {}
+
+    def subject(self, name: str) -> Subject:
+        """Return a declared subject, or the fake one."""
+        if name == "fake":
+            return Subject(name="fake", title="fake", backend="fake", options={"ready_s": "0.05"})
+        return self.catalogue.subjects[name]
+
+    def backend(self, subject: Subject) -> Backend:
+        """Return the subject's backend, opened, with the subject prepared."""
+        available = load_backend(subject.backend).check(subject)
+        assert available.usable, f"{subject.name}: {available.reason} ({available.hint})"
+        if subject.backend not in self._open:
+            backend = load_backend(subject.backend)
+            self._open[subject.backend] = backend
+            backend.open(self.session)
+        self._open[subject.backend].prepare(subject)
+        return self._open[subject.backend]
+
+    def workbench(self, subject: Subject) -> Workbench:
+        """Return a workbench for one trial of the startup scenario with this subject."""
+        startup = self.catalogue.scenarios["startup"].model_copy(update={"subjects": (subject.name,), "excluded": {}})
+        plan = make_plan([startup], {subject.name: subject}, self.catalogue.profiles["quick"], 1)
+        trial: Trial = plan.trials[0]
+        return Workbench(trial, self.backend(subject), self.session)
+
+    def ready(self, workbench: Workbench) -> Instance:
+        """Launch one instance and wait until it is ready; the caller removes it."""
+        instance = workbench.backend.launch(workbench.trial.subject)
+        workbench.wait(instance, Event.READY)
+        return instance
+
+    def close(self) -> None:
+        """Close every backend."""
+        for backend in self._open.values():
+            backend.close()
+
+
+@pytest.fixture(scope="module")
+def engines(session: Session, catalogue: Catalogue) -> Iterator[Engines]:
+    """The module's engines."""
+    opened = Engines(session, catalogue)
+    yield opened
+    opened.close()
