@@ -123,7 +123,7 @@ def make_plan(
                         position=position,
                         phase=Phase.WARMUP if block < adapted.warmup else Phase.MEASURE,
                         profile=adapted,
-                        expected_s=costs.get((scenario.name, subject.name), subject.cost_s),
+                        expected_s=costs.get((scenario.name, subject.name), _guess(scenario, subject, adapted)),
                     )
                 )
     return Plan(seed=seed, profile=profile, trials=tuple(trials), refusals=tuple(refusals))
@@ -136,6 +136,12 @@ def _adapt(scenario: Scenario, profile: Profile) -> tuple[Profile, tuple[str, ..
         return profile, scenario.subjects
     update = {k: v for k, v in change.model_dump(exclude={"subjects"}).items() if v is not None}
     return profile.model_copy(update=update), change.subjects or scenario.subjects
+
+
+def _guess(scenario: Scenario, subject: Subject, profile: Profile) -> float:
+    """Return the seconds one trial may take, from the two files' first guesses."""
+    starts = max(profile.instances, default=1) if scenario.starts == "instances" else scenario.starts
+    return scenario.cost_s + starts * subject.cost_s
 
 
 def _products(parameters: Mapping[str, Sequence[str]]) -> list[dict[str, str]]:

@@ -113,6 +113,10 @@ class Scenario(_Declared):
     parameters: Mapping[str, tuple[str, ...]] = Field(default_factory=dict)
     metrics: tuple[Metric, ...] = Field(min_length=1)
     profiles: Mapping[str, ProfileChange] = Field(default_factory=dict)
+    starts: int | Literal["instances"] = 1
+    """How many instances one trial starts: a number, or as many as the profile's largest number of instances."""
+    cost_s: float = Field(default=0.0, ge=0)
+    """A first guess of what one trial takes beside its starts, seconds, until a run has measured it."""
     order: int = 100
     """Where it stands in `bench run all`."""
 

@@ -213,6 +213,10 @@ class Backend(Protocol):
         """Return "kvm" or "tcg" for a subject that is a VM, "" for any other. Known after prepare."""
         ...
 
+    def pool(self, subject: Subject) -> Path | None:
+        """Return a directory in the file system where its instances' bytes land; None: no disk, or not on this host."""
+        ...
+
     def control_plane(self) -> tuple[int, ...]:
         """Return the pids of the engine's daemons (empty where there is none)."""
         ...

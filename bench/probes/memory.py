@@ -1,0 +1,209 @@
+"""What one more idle instance costs in memory: the host's accounts at several numbers of them, and the slope.
+
+Host and guest view are never mixed: `guest-used` alone is what a guest believes, everything else is what the
+host gave. A single instance overstates what is shared, and a control group pays for whatever it touched first;
+so the answer is a slope over N, and its referee is the host's MemAvailable, the same for every subject.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import statistics
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from bench.backends.base import Instance, Role
+from bench.clock import Event
+from bench.collectors.cgroup import Charge, own_group, read_charge
+from bench.collectors.meminfo import parse_meminfo, read_available, settle
+from bench.collectors.procfs import MemoryOf, sum_memory
+from bench.errors import InstanceError
+from bench.probes.base import Workbench, status_of
+from bench.sample import Sample, Status
+
+TOTAL = "total"
+"""The part that is the sum of all processes which exist because of the instances (no control plane)."""
+
+_DEFINITIONS = ("pss", "uss", "anon", "file", "swap", "hugetlb")
+_CHARGES = ("current", "anon", "file", "kernel")
+_ATTEMPTS = 3
+_GUEST_S = 20.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Level:
+    """What was read while so many instances lived.
+
+    Attributes:
+        instances: how many.
+        available: MemAvailable of the host, bytes, when it had settled.
+        parts: the processes' memory by part: a role's name, or TOTAL.
+        charges: what each instance's own control group was charged; None: it has none.
+    """
+
+    instances: int
+    available: int | None
+    parts: Mapping[str, MemoryOf]
+    charges: tuple[Charge | None, ...] = ()
+
+
+def memory(bench: Workbench) -> Iterator[Sample]:
+    """Start idle instances one after another; at each number of the profile wait, read, yield; then the slopes."""
+    counts = sorted({count for count in bench.trial.profile.instances if count > 0})
+    levels = [_level(bench, (), None)]
+    with contextlib.ExitStack() as stack:
+        live: list[Instance] = []
+        for count in counts:
+            while len(live) < count:
+                live.append(stack.enter_context(bench.launched()))
+                bench.wait(live[-1], Event.READY)
+            levels.append(_level(bench, live, levels[0].available))
+            yield from _levels(bench, levels[0], levels[-1])
+        # Asking a guest touches its memory: only after the last reading.
+        yield from _guest(bench, live[0])
+    yield from _slopes(bench, levels)
+
+
+def _level(bench: Workbench, live: Sequence[Instance], base: int | None) -> Level:
+    """Wait until memory keeps still, then read every account. The host's figure first: reading costs memory too."""
+    now = read_available()
+    settled = settle(scale=0 if base is None or now is None else base - now)
+    if not settled.calm:
+        bench.session.say(f"memory did not keep still for {settled.waited_s:.0f} s with {len(live)} instances")
+    return Level(
+        instances=len(live),
+        available=settled.available,
+        parts=_parts(bench, live),
+        charges=tuple(_charge(instance) for instance in live),
+    )
+
+
+def _parts(bench: Workbench, live: Sequence[Instance]) -> dict[str, MemoryOf]:
+    """Return the memory of all processes by part. A process may end between being listed and being read: look again."""
+    for attempt in range(_ATTEMPTS):
+        pids: dict[str, list[int]] = {}
+        for instance in live:
+            for role, of_role in instance.processes().items():
+                pids.setdefault(role, []).extend(of_role)
+        pids = {part: of_part for part, of_part in pids.items() if of_part}
+        pids[TOTAL] = [pid for of_part in pids.values() for pid in of_part]
+        pids[Role.CONTROL_PLANE] = list(bench.backend.control_plane())
+        parts = {part: sum_memory(of_part) for part, of_part in pids.items() if of_part}
+        if not any(of_part.unread for of_part in parts.values()) or attempt == _ATTEMPTS - 1:
+            break
+    return parts
+
+
+def _charge(instance: Instance) -> Charge | None:
+    pid = instance.cgroup_pid()
+    group = None if pid is None else own_group(pid)
+    return None if group is None else read_charge(group)
+
+
+def _levels(bench: Workbench, base: Level, level: Level) -> Iterator[Sample]:
+    """Yield everything that was read at one number of instances."""
+    count = str(level.instances)
+    for part, of_part in level.parts.items():
+        for name in _DEFINITIONS:
+            yield _of_processes(bench, name, of_part, instances=count, part=part)
+    if TOTAL not in level.parts:
+        for name in _DEFINITIONS:
+            yield bench.missing(name, "it has no process on this host", instances=count, part=TOTAL)
+    drop = _difference(base.available, level.available)
+    yield bench.sample("memavailable-drop", drop, instances=count, part=TOTAL)
+    yield from _charged(bench, level)
+
+
+def _of_processes(bench: Workbench, name: str, of_part: MemoryOf, **params: str) -> Sample:
+    if of_part.unread or of_part.memory is None:
+        pids = ", ".join(map(str, of_part.unread))
+        reason = f"processes ended while they were read, or may not be read without root: {pids}"
+        return bench.missing(name, reason, Status.FAILED, **params)
+    value = getattr(of_part.memory, name)
+    if value is None:
+        return bench.missing(name, "this kernel does not tell it in smaps_rollup", Status.UNSUPPORTED, **params)
+    return bench.sample(name, value, **params)
+
+
+def _charged(bench: Workbench, level: Level) -> Iterator[Sample]:
+    """Yield the charges of the first instance's group and the sum: the first pays for what all of them share."""
+    known = [charge for charge in level.charges if charge is not None]
+    for name in _CHARGES:
+        values = [getattr(charge, name) for charge in known]
+        metric, count = f"cgroup-{name}", str(level.instances)
+        if not known or len(known) < level.instances:
+            yield bench.missing(metric, "it has no control group of its own", instances=count, part="first")
+        elif None in values:
+            yield bench.missing(metric, "this kernel's control groups do not tell it", instances=count, part="first")
+        else:
+            yield bench.sample(metric, values[0], instances=count, part="first")
+            yield bench.sample(metric, sum(values), instances=count, part="sum")
+
+
+def _guest(bench: Workbench, instance: Instance) -> Iterator[Sample]:
+    """Yield what a guest believes: MemTotal, and MemTotal − MemAvailable, from its own /proc/meminfo."""
+    names = ("guest-used", "guest-total")
+    if Role.VMM not in instance.processes():
+        yield from (bench.missing(n, "no guest: it lives in the host's own memory") for n in names)
+        return
+    if bench.trial.subject.rootfs == "none":
+        yield from (bench.missing(n, "there is no operating system inside that could say") for n in names)
+        return
+    try:
+        code, output = instance.channel.run("cat /proc/meminfo", _GUEST_S)
+    except InstanceError as error:
+        yield from (bench.missing(n, error.message, status_of(error)) for n in names)
+        return
+    figures = parse_meminfo(output.decode("ascii", "replace"))
+    total, available = figures.get("MemTotal"), figures.get("MemAvailable")
+    if code or total is None or available is None:
+        reason = f"its /proc/meminfo cannot be read (exit code {code})"
+        yield from (bench.missing(n, reason, Status.FAILED) for n in names)
+        return
+    yield bench.sample("guest-used", total - available, part="guest")
+    yield bench.sample("guest-total", total, part="guest")
+
+
+def _slopes(bench: Workbench, levels: Sequence[Level]) -> Iterator[Sample]:
+    """Yield one slope a trial of each account: bytes for one more instance. Its interval comes from the blocks.
+
+    MemAvailable and the control plane were really read at N = 0, so that point counts; the processes' sums
+    begin at N = 1, because with no instance there is nothing to read.
+    """
+    base, populated = levels[0], levels[1:]
+    drops = [(level.instances, _difference(base.available, level.available)) for level in levels]
+    yield _slope(bench, "memavailable-slope", drops)
+    for name in ("pss", "anon"):
+        yield _slope(bench, f"{name}-slope", [(level.instances, _figure(level, TOTAL, name)) for level in populated])
+    daemons = [(level.instances, _figure(level, Role.CONTROL_PLANE, "pss")) for level in levels]
+    if Role.CONTROL_PLANE in base.parts:
+        yield _of_processes(bench, "pss", base.parts[Role.CONTROL_PLANE], instances="0", part=Role.CONTROL_PLANE)
+        yield bench.sample("control-plane-fixed", daemons[0][1])
+        yield _slope(bench, "control-plane-slope", daemons)
+    else:
+        for name in ("control-plane-fixed", "control-plane-slope"):
+            yield bench.missing(name, "no daemon of an engine is involved")
+
+
+def _slope(bench: Workbench, metric: str, points: Sequence[tuple[int, int | None]]) -> Sample:
+    """Return the least-squares slope through the points, bytes per instance."""
+    known = [(count, value) for count, value in points if value is not None]
+    if len(known) < len(points):
+        return bench.missing(metric, "not every number of instances could be read", Status.FAILED)
+    if len(known) < 2:
+        return bench.missing(metric, "a slope needs two numbers of instances; the profile has one")
+    counts, values = zip(*known, strict=True)
+    return bench.sample(metric, statistics.linear_regression(counts, values).slope)
+
+
+def _figure(level: Level, part: str, name: str) -> int | None:
+    of_part = level.parts.get(part)
+    if of_part is None or of_part.memory is None or of_part.unread:
+        return None
+    value: int | None = getattr(of_part.memory, name)
+    return value
+
+
+def _difference(before: int | None, after: int | None) -> int | None:
+    """Return by how much it fell."""
+    return None if before is None or after is None else before - after
