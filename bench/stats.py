@@ -114,7 +114,7 @@ def _estimate(values: Sequence[float], independent: Sequence[float], confidence:
     if not all(math.isfinite(value) for value in values):
         raise ValueError("a value that is not finite cannot be estimated; leave missing values out")
     interval = median_interval(independent, confidence)
-    low, high = interval if interval else (None, None)
+    low, high = interval or (None, None)
     ordered = sorted(values)
     n = len(ordered)
     return Estimate(
@@ -218,11 +218,16 @@ def ecdf(values: Sequence[float]) -> tuple[list[float], list[float]]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Slope:
-    """A straight line through points: y rises by `slope` for each x, between `low` and `high` at `confidence`."""
+    """A straight line through points: y rises by `slope` for each x.
+
+    Attributes:
+        low, high: interval of the slope at `confidence`; None where the points are too few or too much alike.
+        intercept: y at x = 0: the median of y - slope · x.
+    """
 
     slope: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
     intercept: float
     confidence: float
     n: int
@@ -231,9 +236,11 @@ class Slope:
 def slope(xs: Sequence[float], ys: Sequence[float], confidence: float = CONFIDENCE) -> Slope | None:
     """Return the Theil–Sen line: the median of the slopes of all pairs of points with different x.
 
-    Its interval is Sen's (P. K. Sen, 1968, "Estimates of the regression coefficient based on Kendall's tau",
-    Journal of the American Statistical Association 63). It bears up to 29 % wild points. None when there are
-    fewer than six points or fewer than two different x: the interval would promise more than it holds.
+    It bears up to 29 % wild points. The interval is Sen's (P. K. Sen, 1968, "Estimates of the regression
+    coefficient based on Kendall's tau", Journal of the American Statistical Association 63), with Kendall's
+    variance for ties in both (M. G. Kendall, "Rank Correlation Methods", 4th ed., 1970, chapter 4). Own code
+    because scipy's `theilslopes` leaves out the terms for ties in both and then returns NaN. None without two
+    different x.
 
     Raises:
         ValueError: xs and ys differ in length, or a value is not finite.
@@ -242,18 +249,29 @@ def slope(xs: Sequence[float], ys: Sequence[float], confidence: float = CONFIDEN
         raise ValueError(f"{len(xs)} x for {len(ys)} y")
     if not all(math.isfinite(value) for value in (*xs, *ys)):
         raise ValueError("a point that is not finite lies on no line")
-    if len(xs) < values_needed(confidence) or len(set(xs)) < 2:
+    pairs = itertools.combinations(zip(xs, ys, strict=True), 2)
+    slopes = sorted((second[1] - first[1]) / (second[0] - first[0]) for first, second in pairs if first[0] != second[0])
+    if not slopes:
         return None
-    if len(set(ys)) == 1:
-        return Slope(slope=0.0, low=0.0, high=0.0, intercept=ys[0], confidence=confidence, n=len(xs))
-    from scipy.stats import theilslopes
-
-    # scipy takes the level of the interval, or 1 - level: it uses the larger of the two.
-    line = theilslopes(ys, xs, alpha=confidence)
+    middle = statistics.median(slopes)
+    spread = statistics.NormalDist().inv_cdf((1.0 + confidence) / 2.0) * math.sqrt(_kendall_variance(xs, ys))
+    rank = math.floor((len(slopes) - spread) / 2.0)
+    enough = rank >= 1 and len(xs) >= values_needed(confidence)
     return Slope(
-        slope=float(line.slope), low=float(line.low_slope), high=float(line.high_slope),
-        intercept=float(line.intercept), confidence=confidence, n=len(xs),
+        slope=middle, low=slopes[rank - 1] if enough else None, high=slopes[-rank] if enough else None,
+        intercept=statistics.median(y - middle * x for x, y in zip(xs, ys, strict=True)), confidence=confidence,
+        n=len(xs),
     )  # fmt: skip
+
+
+def _kendall_variance(xs: Sequence[float], ys: Sequence[float]) -> float:
+    """Return the variance of Kendall's S without a relation between xs and ys, ties in both allowed."""
+    n = len(xs)
+    ties = [list(Counter(values).values()) for values in (xs, ys)]
+    two, three = ([sum(math.perm(t, size) for t in tied) for tied in ties] for size in (2, 3))
+    weighted = [sum(t * (t - 1) * (2 * t + 5) for t in tied) for tied in ties]
+    variance = (n * (n - 1) * (2 * n + 5) - sum(weighted)) / 18.0 + two[0] * two[1] / (2.0 * n * (n - 1))
+    return variance + (three[0] * three[1] / (9.0 * n * (n - 1) * (n - 2)) if n > 2 else 0.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -281,14 +299,14 @@ class Drift:
 
 
 def drift(times_s: Sequence[float], values: Sequence[float], confidence: float = CONFIDENCE) -> Drift | None:
-    """Return the drift of values over the seconds at which they were measured; None where `slope` has none.
+    """Return the drift of values over the seconds at which they were measured; None where it has no interval.
 
     Given over the run rather than per hour: a run of two minutes says nothing about an hour. Also None when
     the median is 0, of which nothing is a share.
     """
     line = slope(times_s, values, confidence)
     middle = abs(statistics.median(values)) if values else 0.0
-    if line is None or middle == 0.0:
+    if line is None or line.low is None or line.high is None or middle == 0.0:
         return None
     span_s = max(times_s) - min(times_s)
     low, middle_share, high = (s * span_s / middle for s in (line.low, line.slope, line.high))
