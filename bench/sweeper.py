@@ -146,7 +146,7 @@ def kill_all(watch: Watchlist, front: int, patience_s: float = 3.0) -> list[str]
 
 def _cgroups(name: str) -> list[str]:
     """Return the folders of all cgroups of this name and below, deepest first, in every hierarchy."""
-    if not name or not name.split("/")[-1].startswith("bench") or ".." in name:
+    if not name or not name.rsplit("/", maxsplit=1)[-1].startswith("bench") or ".." in name:
         return []
     top = "/sys/fs/cgroup"
     places = [f"{top}/{name}", *(f"{top}/{h}/{name}" for h in (os.listdir(top) if os.path.isdir(top) else []))]
@@ -191,7 +191,7 @@ def remove_directory(path: str) -> list[str]:
     return [f"NOT REMOVED: directory {path}" if os.path.lexists(path) else f"directory {path}"]
 
 
-def _make_writable(function: object, path: str, _: object) -> None:
+def _make_writable(_function: object, path: str, _error: object) -> None:
     """Try once more after opening a folder that its owner had closed to itself."""
     with contextlib.suppress(OSError):
         os.chmod(os.path.dirname(path), 0o700)
@@ -202,7 +202,7 @@ def _mounts(path: str) -> list[str]:
     """Return the mount points at or below the folder, deepest first (proc_pid_mountinfo(5), field 5)."""
     found = []
     for line in _read("/proc/self/mountinfo").splitlines():
-        point = line.split(" ")[4].encode().decode("unicode_escape").encode("latin-1").decode("utf-8", "replace")
+        point = line.split(" ", 5)[4].encode().decode("unicode_escape").encode("latin-1").decode("utf-8", "replace")
         if point == path or point.startswith(path.rstrip("/") + "/"):
             found.append(point)
     return sorted(found, key=len, reverse=True)

@@ -1,0 +1,268 @@
+"""Assembles a run: from what the user asked for to a plan, from a plan to a run on disk."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import platform
+import secrets
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import bench
+from bench import scenario, store
+from bench.backends import load_backend
+from bench.backends.base import Availability, Backend, Guard
+from bench.errors import BenchError, StoreError, UsageError
+from bench.history import History
+from bench.messages import Message, Prepared, Preparing, RunFinished, TrialFinished
+from bench.places import cache_directory, host_facts, host_id, open_session, scratch_base
+from bench.plan import Plan, make_plan
+from bench.runner import execute
+from bench.scenario import Catalogue, Profile, Scenario, Subject
+from bench.text import did_you_mean
+
+_NEEDED_BYTES = 2 << 30
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What the user asked for, as words.
+
+    Attributes:
+        names: scenarios, or ("all",).
+        subjects: restrict to these; empty: all that the scenarios name.
+        seed: decides every order; None: drawn.
+        results: the folder that holds all runs.         scenarios: the folder of scenario files.
+        extra: a user's own subject or scenario files.   labels: the user's words about this run.
+        scratch: where overlays and engine data go while the run lives; None: chosen.
+        command: the command line that repeats it, without the seed.
+    """
+
+    names: tuple[str, ...]
+    subjects: tuple[str, ...] = ()
+    profile: str = "quick"
+    seed: int | None = None
+    results: Path = store.DIRECTORY
+    scenarios: Path = scenario.DIRECTORY
+    extra: tuple[Path, ...] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
+    scratch: Path | None = None
+    command: str = "bench run"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """What the request means: every name found."""
+
+    catalogue: Catalogue
+    scenarios: tuple[Scenario, ...]
+    profile: Profile
+    only: tuple[str, ...]
+    seed: int
+
+    @property
+    def subjects(self) -> tuple[Subject, ...]:
+        """Every subject that any chosen scenario could run, once."""
+        names = dict.fromkeys(
+            name
+            for s in self.scenarios
+            for name in (
+                (s.profiles[self.profile.name].subjects if self.profile.name in s.profiles else None) or s.subjects
+            )
+        )
+        subjects = self.catalogue.subjects
+        return tuple(subjects[n] for n in names if not self.only or n in self.only or subjects[n].twin_of in self.only)
+
+
+def choose(request: Request) -> Choice:
+    """Find every name. Starts nothing.
+
+    Raises:
+        UsageError: a name is unknown.
+        ScenarioError: a file is wrong.
+    """
+    if not request.scenarios.is_dir():
+        raise UsageError(f"there is no folder {request.scenarios}", "name one with --scenarios")
+    catalogue = scenario.load(request.scenarios, request.extra)
+    names = tuple(catalogue.scenarios) if "all" in request.names else request.names
+    if not names:
+        raise UsageError("no scenario is named", f"bench run all, or one of: {', '.join(catalogue.scenarios)}")
+    scenarios = catalogue.pick("scenarios", tuple(dict.fromkeys(names)))
+    (profile,) = catalogue.pick("profiles", (request.profile,))
+    catalogue.pick("subjects", request.subjects)
+    named = {name for s in scenarios for name in s.subjects}
+    for name in request.subjects:
+        if name not in named:
+            raise UsageError(f'none of the chosen scenarios has the subject "{name}"', did_you_mean(name, named))
+    seed = secrets.randbelow(1_000_000) if request.seed is None else request.seed
+    return Choice(catalogue=catalogue, scenarios=scenarios, profile=profile, only=request.subjects, seed=seed)
+
+
+def check_ground(request: Request) -> None:
+    """See that results can be written and that there is room. Leaves nothing but the results folder itself.
+
+    Raises:
+        StoreError: it cannot be written, or less than 2 GiB are free where the run works.
+    """
+    try:
+        request.results.mkdir(parents=True, exist_ok=True)
+        probe = request.results / f".writable-{os.getpid()}"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise StoreError(
+            f"the results folder {request.results} cannot be written: {error.strerror or error}",
+            "choose another with --results DIR",
+        ) from error
+    base = scratch_base(request.scratch)
+    free = shutil.disk_usage(base).free
+    if free < _NEEDED_BYTES:
+        raise StoreError(
+            f"only {free / 2**30:.1f} GiB are free in {base}; images, disks and overlays need 2 GiB",
+            "free some space or name another place with --scratch DIR",
+        )
+
+
+def availability(subjects: tuple[Subject, ...]) -> dict[str, Availability]:
+    """Ask every subject's backend whether it can be measured here. Never raises."""
+    return {subject.name: _ask(subject) for subject in subjects}
+
+
+def _ask(subject: Subject) -> Availability:
+    try:
+        return load_backend(subject.backend).check(subject)
+    except ImportError as error:
+        reason = f"the backend {subject.backend} cannot be loaded: {error}"
+        missing = (error.name or "").partition(".")[0]
+        return Availability(
+            usable=False, reason=reason, hint="" if missing in ("", "bench") else f"pip install {missing}"
+        )
+    except BenchError as error:
+        return Availability(usable=False, reason=error.message, hint=error.hint)
+    except Exception as error:  # noqa: BLE001  # a broken backend costs its own subjects, not the run
+        return Availability(
+            usable=False, reason=f"the check of {subject.backend} failed: {type(error).__name__}: {error}"
+        )
+
+
+def lay_out(choice: Choice, available: Mapping[str, Availability]) -> Plan:
+    """Return the plan: what can be run here in its order, the rest refused with reasons."""
+    unavailable = {name: (a.reason, a.hint) for name, a in available.items() if not a.usable}
+    return make_plan(
+        choice.scenarios, choice.catalogue.subjects, choice.profile, choice.seed,
+        unavailable=unavailable, only=choice.only, costs=History(cache_directory()).costs(),
+    )  # fmt: skip
+
+
+def conduct(
+    request: Request, choice: Choice, plan: Plan, run_id: str, guard: Guard, show: Callable[[Message], None]
+) -> Path:
+    """Execute the plan, record every trial as it ends, show every message. Return the run's folder.
+
+    However it is cut short (Ctrl-C, SIGTERM, a full disk), the engines are closed, run.json says so, and the
+    exception goes on.
+    """
+    recorder = store.Recorder(request.results, run_id, host_id())
+    recorder.describe(_description(request, choice, plan), host_facts())
+    ending, elapsed_s = "failed", dict[tuple[str, str], list[float]]()
+    try:
+        with open_session(run_id, guard, request.scratch) as session:
+            session.say = _speaker(recorder, show)
+            backends: dict[str, Backend] = {s.backend: load_backend(s.backend) for s in plan.subjects}
+            with contextlib.closing(execute(plan, session, backends)) as messages:
+                for message in messages:
+                    match message:
+                        case Prepared():
+                            recorder.describe(_prepared(message))
+                        case TrialFinished(result=result):
+                            recorder.record(result)
+                            elapsed_s.setdefault((result.trial.scenario.name, result.label), []).append(
+                                result.elapsed_s
+                            )
+                        case RunFinished():
+                            ending = message.ending
+                    show(message)
+    except BaseException as error:
+        ending = _ending(error)
+        show(RunFinished(ending=ending))
+        raise
+    finally:
+        recorder.describe({"finished": _now()})
+        recorder.finish(ending)
+        History(cache_directory()).add({k: v for k, v in elapsed_s.items() if max(v) > 0})
+    return recorder.path
+
+
+def _ending(error: BaseException) -> str:
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted"
+    return "failed: " + str(error) if isinstance(error, Exception) else type(error).__name__.lower()
+
+
+def _speaker(recorder: store.Recorder, show: Callable[[Message], None]) -> Callable[[str], None]:
+    """Return what session.say does: all of it into the log, single lines on the screen too."""
+
+    def say(text: str) -> None:
+        recorder.log(text)
+        if "\n" not in text.strip():
+            show(Preparing(text=text.strip()))
+
+    return say
+
+
+def _now() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+
+
+def _description(request: Request, choice: Choice, plan: Plan) -> dict[str, Any]:
+    """Return what run.json says before the first trial."""
+    return {
+        "bench_version": bench.__version__,
+        "python": platform.python_version(),
+        "started": _now(),
+        "seed": plan.seed,
+        "command": f"{request.command} --seed {plan.seed}",
+        "labels": dict(request.labels),
+        "profile": plan.profile.model_dump(mode="json"),
+        "scenarios": {s.name: s.model_dump(mode="json") for s in choice.scenarios},
+        "expected_s": plan.expected_s,
+        "trials": len(plan.trials),
+        "ending": "",
+        **_after_preparation(plan, {}),
+    }
+
+
+def _prepared(message: Prepared) -> dict[str, Any]:
+    labels = {label.partition("@")[0]: label for label in message.manifests}
+    manifests = {label: dict(made_of) for label, made_of in message.manifests.items()}
+    return {"engines": {n: dict(f) for n, f in message.engines.items()}, "manifests": manifests} | _after_preparation(
+        message.plan, labels
+    )
+
+
+def _after_preparation(plan: Plan, labels: Mapping[str, str]) -> dict[str, Any]:
+    """Return the subjects by label, the refusals and the order, as far as they are known."""
+    subjects = {s.name: s for s in (*plan.subjects, *(r.subject for r in plan.refusals))}
+    described = {}
+    for name, subject in subjects.items():
+        label = labels.get(name, name)
+        described[label] = {**subject.model_dump(mode="json"), "accelerator": label.partition("@")[2]}
+    return {
+        "subjects": described,
+        "refusals": [
+            {
+                "scenario": r.scenario.name, "subject": r.subject.name, "reason": r.reason, "hint": r.hint,
+                "missing": r.missing,
+            }
+            for r in plan.refusals
+        ],
+        "order": [
+            [t.scenario.name, labels.get(t.subject.name, t.subject.name), dict(t.params), t.block, str(t.phase)]
+            for t in plan.trials
+        ],
+    }  # fmt: skip

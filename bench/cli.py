@@ -1,0 +1,442 @@
+"""The command line. Heavy imports happen inside the command that needs them: `bench --help` is quick.
+
+Exit codes: 0 done, 1 some trial failed (results kept), 2 wrong usage or a wrong scenario file, 3 nothing could be
+measured, 70 a fault in bench itself, 130 interrupted and 143 terminated (results kept), 128 + n killed by signal n.
+Pairings that are skipped or make no sense are no failures.
+"""
+
+# ruff: noqa: FBT001, FBT002, PLR0913, PLR0917  # the signatures are the command line
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from bench.errors import BenchError, ExitCode, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rich.console import Console
+
+    from bench.application import Choice, Request
+    from bench.guardian import Guardian
+    from bench.store import Run
+
+_debugging = False
+
+FAULT = 70
+"""The exit code of a fault in bench itself (EX_SOFTWARE of sysexits.h)."""
+
+app = typer.Typer(
+    name="bench",
+    help="Containers and virtual machines on one clock. Begin with: bench run all",
+    no_args_is_help=True, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)  # fmt: skip
+
+Names = Annotated[list[str], typer.Argument(metavar="all|NAME...", help="Scenarios to run, or all of them.")]
+SubjectNames = Annotated[
+    list[str] | None, typer.Option("--subject", "-s", metavar="S", help="Only this subject and its twin. Repeatable.")
+]
+ProfileName = Annotated[
+    str, typer.Option("--profile", "-p", help="How thorough: quick, standard, thorough, or one of your own.")
+]
+Seed = Annotated[int | None, typer.Option(help="Decides every order. Drawn and printed if not given.", min=0)]
+Results = Annotated[Path | None, typer.Option("--results", metavar="DIR", help="Where runs are kept.")]
+Scenarios = Annotated[Path | None, typer.Option("--scenarios", metavar="DIR", help="Another folder of scenario files.")]
+Extra = Annotated[
+    list[Path] | None, typer.Option("--subjects", metavar="FILE.toml", help="Your own subjects. Repeatable.")
+]
+Labels = Annotated[list[str] | None, typer.Option("--label", metavar="K=V", help="A word about this run. Repeatable.")]
+Scratch = Annotated[Path | None, typer.Option(metavar="DIR", help="Where overlays and engine data go meanwhile.")]
+RunName = Annotated[str | None, typer.Argument(metavar="[RUN]", help="A run's id, its beginning, or its folder.")]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from bench import __version__
+
+        typer.echo(f"bench {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show it.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks. May stand anywhere.")] = False,
+) -> None:
+    del version, debug  # main() and the callback above have seen to them
+
+
+@app.command(no_args_is_help=True)
+def run(
+    names: Names,
+    subject: SubjectNames = None,
+    profile: ProfileName = "quick",
+    seed: Seed = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print the plan.")] = False,
+    results: Results = None,
+    subjects: Extra = None,
+    scenarios: Scenarios = None,
+    label: Labels = None,
+    scratch: Scratch = None,
+    no_report: Annotated[bool, typer.Option("--no-report", help="Do not make the HTML report.")] = False,
+    events: Annotated[str, typer.Option(metavar="json", help="Write every event as a JSON line instead.")] = "",
+) -> None:
+    """Measure, and say what came out.
+
+    Results go to results/RUN/, the answers to the screen, everything into one HTML report.
+
+    The profile "quick" gives a first answer; --profile standard or thorough gives one to rely on.
+    """
+    from bench.application import check_ground, choose
+    from bench.places import new_run_id
+    from bench.supervisor import supervise
+
+    if events not in ("", "json"):
+        raise UsageError(f'--events knows "json", not "{events}"')
+    request = _request(names, subject, profile, seed, results, subjects, scenarios, label, scratch)
+    choice = choose(request)
+    if dry_run:
+        return _print_plan(choice)
+    check_ground(request)
+    run_id = new_run_id()
+
+    def work(guard: Guardian) -> int:
+        return _guarded(lambda: _measure(request, choice, run_id, guard, events, report=not no_report))
+
+    raise typer.Exit(supervise(run_id, work))
+
+
+def _measure(request: Request, choice: Choice, run_id: str, guard: Guardian, events: str, *, report: bool) -> int:
+    """Walk the data's way, once: available → plan → execute and record → read → report → closing screen."""
+    from bench.application import availability, conduct, lay_out
+    from bench.progress import watcher_for
+    from bench.store import read_run
+    from bench.summary import summarise
+
+    watcher = watcher_for(events)
+    try:
+        plan = lay_out(choice, availability(choice.subjects))
+        conduct(request, choice, plan, run_id, guard, watcher.show)
+    finally:
+        watcher.close()
+        if (request.results / run_id / "run.json").is_file():
+            measured = read_run(request.results / run_id)
+            page = _write_report(measured.path) if report and measured.info["ending"] == "complete" else None
+            _close_with(measured.path, page, events)
+    return summarise(measured).exit_code
+
+
+def _close_with(path: Path, page: Path | None, events: str) -> None:
+    """Print the closing screen, or its JSON line."""
+    from bench.screens import closing
+    from bench.store import read_run
+
+    if events == "json":
+        from bench.progress import JsonLines
+
+        JsonLines(sys.stdout).write({"event": "written", "run": str(path), "report": str(page) if page else None})
+    else:
+        closing(_console(), read_run(path), page)
+
+
+def _write_report(path: Path) -> Path | None:
+    """Make the HTML report beside the samples; say so if it cannot be made, and keep the results."""
+    try:
+        from bench.store import read_run
+
+        return _reporter()(read_run(path), path / "report.html")
+    except BenchError as error:
+        _complain(error)
+    except (ImportError, AttributeError) as error:
+        _complain(BenchError(f"the report cannot be made: {error}", f"bench report {path.name}"))
+    return None
+
+
+def _reporter() -> Callable[[Run, Path], Path]:
+    """Return the report's one function, imported when it is needed: it brings the charts' libraries."""
+    from report import write
+
+    return write
+
+
+@app.command(no_args_is_help=True)
+def plan(
+    names: Names,
+    subject: SubjectNames = None,
+    profile: ProfileName = "quick",
+    seed: Seed = None,
+    results: Results = None,
+    subjects: Extra = None,
+    scenarios: Scenarios = None,
+    label: Labels = None,
+    scratch: Scratch = None,
+) -> None:
+    """Print what run would do.
+
+    The order, the counts, the time it takes, and what is left out and why.
+    """
+    from bench.application import choose
+
+    _print_plan(choose(_request(names, subject, profile, seed, results, subjects, scenarios, label, scratch)))
+
+
+def _print_plan(choice: Choice) -> None:
+    from bench.application import availability, lay_out
+    from bench.screens import plan_screen
+
+    available = availability(choice.subjects)
+    laid = lay_out(choice, available)
+    plan_screen(_console(), laid, available)
+    if not laid.trials:
+        raise typer.Exit(ExitCode.NOTHING_MEASURED)
+
+
+@app.command("list")
+def list_command(scenarios: Scenarios = None, subjects: Extra = None) -> None:
+    """Print all scenarios, subjects and profiles."""
+    from bench import scenario
+    from bench.screens import catalogue_screen
+
+    catalogue_screen(_console(), scenario.load(scenarios or scenario.DIRECTORY, tuple(subjects or ())))
+
+
+@app.command(no_args_is_help=True)
+def show(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A scenario, a subject, a profile or a run.")],
+    scenarios: Scenarios = None,
+    subjects: Extra = None,
+    results: Results = None,
+) -> None:
+    """Print a scenario, subject, profile or run."""
+    from bench import scenario
+    from bench.screens import closing, record_screen
+    from bench.store import find_run, list_runs, read_run
+
+    catalogue = scenario.load(scenarios or scenario.DIRECTORY, tuple(subjects or ()))
+    found = catalogue.scenarios.get(name) or catalogue.subjects.get(name) or catalogue.profiles.get(name)
+    if found is not None:
+        record_screen(_console(), f"{type(found).__name__.lower()} {name}", _attributes(found.model_dump(mode="json")))
+        return
+    folder = results or _results()
+    if not (Path(name) / "run.json").is_file() and not any(p.name.startswith(name) for p in list_runs(folder)):
+        from bench.text import did_you_mean
+
+        known = [*catalogue.scenarios, *catalogue.subjects, *catalogue.profiles, *(p.name for p in list_runs(folder))]
+        raise UsageError(f'there is no scenario, subject, profile or run "{name}"', did_you_mean(name, known))
+    path = find_run(folder, name)
+    page = path / "report.html"
+    closing(_console(), read_run(path), page if page.is_file() else None)
+
+
+def _attributes(content: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return a record's attributes as lines of text; those without content are left out."""
+    lines = []
+    for key, value in content.items():
+        if value in ("", None, {}, []) or key == "name":
+            continue
+        if key == "metrics":
+            text = "\n".join(f"{m['name']}: {m['title'] or '–'} ({m['unit']}, {m['better']} is better)" for m in value)
+        elif isinstance(value, dict):
+            text = "\n".join(f"{k} = {v}" for k, v in value.items())
+        else:
+            text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+        lines.append((key, text))
+    return lines
+
+
+@app.command()
+def doctor(scenarios: Scenarios = None, subjects: Extra = None) -> None:
+    """Say what can be measured here.
+
+    Which subjects, by which engine and why, and what is known of the host.
+    """
+    from bench import scenario
+    from bench.application import availability
+    from bench.places import host_facts
+    from bench.screens import availability_screen, facts_screen
+
+    catalogue = scenario.load(scenarios or scenario.DIRECTORY, tuple(subjects or ()))
+    console = _console()
+    available = availability(tuple(catalogue.subjects.values()))
+    availability_screen(console, available)
+    facts_screen(console, host_facts())
+    if not any(a.usable for a in available.values()):
+        raise typer.Exit(ExitCode.NOTHING_MEASURED)
+
+
+@app.command()
+def runs(results: Results = None) -> None:
+    """List all runs, oldest first."""
+    from bench.screens import runs_screen
+    from bench.store import list_runs
+
+    known = list_runs(results or _results())
+    if not known:
+        typer.echo(f"there is no run in {results or _results()} yet: bench run all")
+        return
+    runs_screen(_console(), [(path.name, _info(path)) for path in known])
+
+
+def _info(path: Path) -> dict[str, Any]:
+    """Return a run's run.json; an unreadable one says so itself."""
+    import json
+
+    try:
+        content = json.loads((path / "run.json").read_text("utf-8"))
+        return content if isinstance(content, dict) else {"ending": "damaged"}
+    except (OSError, ValueError):
+        return {"ending": "damaged"}
+
+
+@app.command()
+def report(
+    run: RunName = None,
+    results: Results = None,
+    out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Where to write the page.")] = None,
+    open_it: Annotated[bool, typer.Option("--open", help="Show it in the browser.")] = False,
+) -> None:
+    """Make the HTML report of a run.
+
+    The newest run, if none is named.
+    """
+    from bench.store import find_run, read_run
+
+    path = find_run(results or _results(), run)
+    page = _reporter()(read_run(path), out or path / "report.html")
+    typer.echo(str(page))
+    if open_it:
+        typer.launch(page.resolve().as_uri())
+
+
+@app.command(no_args_is_help=True)
+def compare(
+    runs: Annotated[list[str], typer.Argument(metavar="RUN RUN...", help="Two runs or more; the first is the base.")],
+    results: Results = None,
+) -> None:
+    """Compare runs with the first one.
+
+    What differs between their hosts and versions comes first, then every headline metric.
+    """
+    from bench.screens import between_screen
+    from bench.store import find_run, read_run
+
+    if len(runs) < 2:
+        raise UsageError("compare needs two runs", "bench runs lists them")
+    between_screen(_console(), [read_run(find_run(results or _results(), name)) for name in runs])
+
+
+@app.command()
+def clean(
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    scratch: Scratch = None,
+) -> None:
+    """Remove what dead runs left behind.
+
+    Lists it first, then removes exactly that. Runs that are going on, and results, are not touched.
+    """
+    from bench import leftovers
+
+    found = leftovers.find(*([scratch] if scratch else []))
+    if not found:
+        typer.echo("nothing is left over")
+        return
+    for item in found:
+        typer.echo(item.text)
+    if not yes and not (sys.stdin.isatty() and typer.confirm("Remove these?")):
+        raise UsageError("nothing was removed", "bench clean --yes removes what is listed")
+    for line in leftovers.remove(found):
+        typer.echo(line if line.startswith("NOT") else f"removed {line}")
+    if leftovers.find(*([scratch] if scratch else [])):
+        raise typer.Exit(ExitCode.SOME_TRIALS_FAILED)
+
+
+def _request(
+    names: list[str], subject: list[str] | None, profile: str, seed: int | None, results: Path | None,
+    subjects: list[Path] | None, scenarios: Path | None, label: list[str] | None, scratch: Path | None,
+) -> Request:  # fmt: skip
+    from bench import scenario
+    from bench.application import Request
+
+    labels = [text.partition("=") for text in label or ()]
+    for key, equals, _ in labels:
+        if not (key and equals):
+            raise UsageError(f'--label needs the form key=value, not "{key}"')
+    words: list[object] = ["bench", "run", *names, "--profile", profile]
+    words += [word for name in subject or () for word in ("--subject", name)]
+    words += [word for path in subjects or () for word in ("--subjects", path)]
+    words += ["--scenarios", scenarios] if scenarios else []
+    return Request(
+        names=tuple(names), subjects=tuple(subject or ()), profile=profile, seed=seed, results=results or _results(),
+        scenarios=scenarios or scenario.DIRECTORY, extra=tuple(subjects or ()), scratch=scratch,
+        labels={key: value for key, _, value in labels}, command=shlex.join(map(str, words)),
+    )  # fmt: skip
+
+
+def _results() -> Path:
+    from bench.store import DIRECTORY
+
+    return Path(os.environ.get("BENCH_RESULTS") or DIRECTORY)
+
+
+def _console() -> Console:
+    """Return the console for answers: 100 columns where there is no terminal to ask."""
+    from rich.console import Console
+
+    width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else 100
+    return Console(highlight=False, width=width, emoji=False)
+
+
+def _complain(error: BenchError) -> None:
+    sys.stderr.write(f"bench: {error.message}\n")
+    if error.hint:
+        sys.stderr.write(f"  → {error.hint}\n")
+
+
+def _guarded(command: Any) -> int:
+    """Run something; turn what goes wrong into words and an exit code."""
+    try:
+        return int(command() or 0)
+    except BenchError as error:
+        if _debugging:
+            raise
+        _complain(error)
+        return int(error.exit_code)
+    except BrokenPipeError:
+        # The reader of our output has gone (`bench list | head`): what is left to flush has nowhere to go.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 0
+    except Exception as error:
+        if _debugging:
+            raise
+        log = _log_of_fault()
+        sys.stderr.write(f"bench: a fault in bench: {type(error).__name__}: {error}\n  → details: {log}\n")
+        return FAULT
+
+
+def _log_of_fault() -> str:
+    """Keep the traceback in a file; return its name, or how to see it."""
+    import tempfile
+    import traceback
+
+    try:
+        with tempfile.NamedTemporaryFile("w", prefix="bench-fault-", suffix=".txt", delete=False) as file:
+            traceback.print_exc(file=file)
+            return file.name
+    except OSError:
+        return "run it again with --debug"
+
+
+def main() -> None:
+    """Be the command `bench`."""
+    global _debugging  # noqa: PLW0603  # one process, one command line
+    words = sys.argv[1:]
+    _debugging = "--debug" in words
+    raise SystemExit(_guarded(lambda: app(args=[word for word in words if word != "--debug"])))

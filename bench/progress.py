@@ -1,0 +1,378 @@
+"""Shows a run while it runs: a live view on a terminal, lines elsewhere, JSON for programs.
+
+Nothing is drawn during a trial. Drawing needs the interpreter, and the threads that stamp the marks need it too:
+a view that refreshed itself would put its own milliseconds into the numbers. So the screen changes between trials
+only, and tells by the clock since when the current one has been running.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol, TextIO
+
+from bench.messages import (
+    Message,
+    Prepared,
+    Preparing,
+    RunFinished,
+    RunStarted,
+    TrialFinished,
+    TrialResult,
+    TrialStarted,
+)
+from bench.plan import Plan, Trial
+from bench.sample import Phase, Status
+from bench.units import Unit, format_value
+
+if TYPE_CHECKING:
+    from rich.console import Console, Group
+
+
+class Watcher(Protocol):
+    """Something that shows messages."""
+
+    def show(self, message: Message) -> None:
+        """Take one message."""
+        ...
+
+    def close(self) -> None:
+        """Leave the screen as it shall stay. Safe to repeat."""
+        ...
+
+
+@dataclass(slots=True)
+class Lane:
+    """What is known of one subject in the current scenario."""
+
+    label: str
+    total: int
+    done: int = 0
+    failed: int = 0
+    values: list[float] = field(default_factory=list)
+
+    @property
+    def median(self) -> float | None:
+        """The median of the headline metric so far; None before the first value."""
+        return statistics.median(self.values) if self.values else None
+
+
+@dataclass(slots=True)
+class Course:
+    """Follows the messages: where the run stands. `trial` is the one under way, None between trials."""
+
+    plan: Plan | None = None
+    trial: Trial | None = None
+    done: int = 0
+    failed: int = 0
+    left_out: int = 0
+    text: str = ""
+    began: float = field(default_factory=time.monotonic)
+    trial_began: float = 0.0
+    lanes: dict[str, Lane] = field(default_factory=dict)
+    block_ended: bool = False
+    _scenario: str = ""
+    _seen: dict[tuple[str, str], list[float]] = field(default_factory=dict)
+
+    @property
+    def total(self) -> int:
+        """How many trials are planned."""
+        return len(self.plan.trials) if self.plan else 0
+
+    def take(self, message: Message) -> None:
+        """Follow one message."""
+        self.block_ended = False
+        match message:
+            case RunStarted(plan=plan) | Prepared(plan=plan):
+                self.plan, self.text = plan, ""
+            case Preparing(text=text):
+                self.text = text
+            case TrialStarted(trial=trial):
+                self.trial, self.trial_began, self.text = trial, time.time(), ""
+                self._enter(trial)
+            case TrialFinished(result=result):
+                self._finish(result)
+            case RunFinished():
+                self.trial = None
+
+    def _enter(self, trial: Trial) -> None:
+        if trial.scenario.name != self._scenario and self.plan is not None:
+            self._scenario = trial.scenario.name
+            mine = [t for t in self.plan.trials if t.scenario.name == trial.scenario.name]
+            names = [s.name for s in self.plan.subjects if any(t.subject.name == s.name for t in mine)]
+            self.lanes = {name: Lane(name, sum(t.subject.name == name for t in mine)) for name in names}
+
+    def _finish(self, result: TrialResult) -> None:
+        if result.trial.index < 0:
+            self.left_out += 1
+            return
+        self.done += 1
+        self.failed += result.failed
+        self._seen.setdefault((result.trial.scenario.name, result.trial.subject.name), []).append(result.elapsed_s)
+        lane = self.lanes[result.trial.subject.name]
+        lane.label = result.label
+        lane.done += 1
+        lane.failed += result.failed
+        value = headline_value(result)
+        if value is not None and result.trial.phase is Phase.MEASURE:
+            lane.values.append(value)
+        if self.plan is not None:
+            following = self.plan.trials[self.done] if self.done < self.total else None
+            self.block_ended = following is None or (
+                (following.scenario.name, following.block) != (result.trial.scenario.name, result.trial.block)
+            )
+        self.trial = None
+
+    def left_s(self) -> float:
+        """Return how long the rest will take, seconds: by what the subject took so far, else by its expected cost."""
+        if self.plan is None:
+            return 0.0
+        left = 0.0
+        for trial in self.plan.trials[self.done :]:
+            seen = self._seen.get((trial.scenario.name, trial.subject.name))
+            left += statistics.median(seen) if seen else trial.expected_s
+        return left
+
+
+def headline_value(result: TrialResult) -> float | None:
+    """Return the value of the scenario's headline metric in a trial: the whole, not one of its parts."""
+    name = result.trial.scenario.headline
+    found = [s for s in result.samples if s.metric == name and s.status is Status.OK]
+    whole = [s for s in found if s.params.get("part", "total") == "total"] or found
+    return whole[0].value if whole else None
+
+
+def headline_unit(trial: Trial) -> Unit:
+    """Return the unit of the trial's headline metric."""
+    metric = trial.scenario.metric(trial.scenario.headline)
+    return metric.unit if metric else Unit.COUNT
+
+
+def short_time(seconds: float) -> str:
+    """Write a time of waiting the way a clock does: 0:07, 12:30, 1:02:03."""
+    whole = round(seconds)
+    hours, minutes = divmod(whole // 60, 60)
+    return f"{hours}:{minutes:02}:{whole % 60:02}" if hours else f"{minutes}:{whole % 60:02}"
+
+
+def failure_of(result: TrialResult) -> str:
+    """Return the first reason of a failed trial, its first line; "" if it did not fail."""
+    for sample in result.samples:
+        if sample.status in (Status.FAILED, Status.TIMEOUT):
+            return f"{sample.status}: {sample.reason.splitlines()[0]}"
+    return ""
+
+
+class Lines:
+    """One line a finished trial, and the medians after the first block and the last."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+        self._course = Course()
+
+    def show(self, message: Message) -> None:
+        """Write what the message says, if it says something new."""
+        course = self._course
+        course.take(message)
+        match message:
+            case Preparing(text=text):
+                self._say(text)
+            case TrialFinished(result=result) if result.trial.index >= 0:
+                self._say(self._trial(result))
+                if course.block_ended and result.trial.phase is Phase.MEASURE:
+                    self._medians(result.trial)
+            case _:
+                pass
+
+    def _trial(self, result: TrialResult) -> str:
+        trial, total = result.trial, self._course.total
+        value = failure_of(result) or format_value(headline_value(result), headline_unit(trial))
+        warm = "  (warm-up)" if trial.phase is Phase.WARMUP else ""
+        where = f"[{self._course.done:{len(str(total))}}/{total}]"
+        return f"{where} {trial.scenario.name}  {result.label:<18} {value}{warm}"
+
+    def _medians(self, trial: Trial) -> None:
+        block = trial.block - trial.profile.warmup + 1
+        if block not in (1, trial.profile.blocks):
+            return
+        unit = headline_unit(trial)
+        known = [
+            f"{lane.label} {format_value(lane.median, unit)}" for lane in self._course.lanes.values() if lane.values
+        ]
+        left = f"; about {short_time(self._course.left_s())} to go" if self._course.left_s() else ""
+        self._say(
+            f"{trial.scenario.name} after block {block} of {trial.profile.blocks}: {', '.join(known) or '–'}{left}"
+        )
+
+    def _say(self, text: str) -> None:
+        self._file.write(text + "\n")
+        self._file.flush()
+
+    def close(self) -> None:
+        """Nothing is to be undone."""
+
+
+class JsonLines:
+    """One JSON object a message, for programs. Keys: event, and what the message holds; times in seconds."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+
+    def show(self, message: Message) -> None:
+        """Write the message."""
+        self.write(as_json(message))
+
+    def write(self, content: Mapping[str, Any]) -> None:
+        """Write one object on one line."""
+        self._file.write(json.dumps(content, ensure_ascii=False) + "\n")
+        self._file.flush()
+
+    def close(self) -> None:
+        """Nothing is to be undone."""
+
+
+def as_json(message: Message) -> dict[str, Any]:
+    """Return a message as the object that `--events json` writes."""
+    match message:
+        case RunStarted(run_id=run_id, plan=plan):
+            return {
+                "event": "run-started", "run_id": run_id, "seed": plan.seed, "profile": plan.profile.name,
+                "trials": len(plan.trials), "expected_s": plan.expected_s,
+            }  # fmt: skip
+        case Preparing(text=text):
+            return {"event": "preparing", "text": text}
+        case Prepared(plan=plan, engines=engines):
+            return {
+                "event": "prepared",
+                "trials": len(plan.trials),
+                "engines": {k: dict(v) for k, v in engines.items()},
+            }
+        case TrialStarted(trial=trial, label=label):
+            return {"event": "trial-started", **_trial(trial), "subject": label, "expected_s": trial.expected_s}
+        case TrialFinished(result=result):
+            samples = [
+                {"metric": s.metric, "value": s.value, "unit": str(s.unit), "status": str(s.status), "reason": s.reason,
+                 "params": dict(s.params)}
+                for s in result.samples
+            ]  # fmt: skip
+            return {
+                "event": "trial-finished", **_trial(result.trial), "subject": result.label,
+                "elapsed_s": result.elapsed_s, "failed": result.failed, "samples": samples,
+            }  # fmt: skip
+        case RunFinished(ending=ending):
+            return {"event": "run-finished", "ending": ending}
+
+
+def _trial(trial: Trial) -> dict[str, Any]:
+    """Return what tells a trial from the others; an index below 0 is a pairing that is not run."""
+    return {
+        "trial": trial.index, "scenario": trial.scenario.name, "params": dict(trial.params),
+        "block": trial.block, "phase": str(trial.phase),
+    }  # fmt: skip
+
+
+class Live:
+    """The view on a terminal."""
+
+    def __init__(self, console: Console) -> None:
+        from rich.live import Live as RichLive
+
+        self._course = Course()
+        self._console = console
+        # auto_refresh would start a thread that draws during trials.
+        self._live = RichLive(console=console, auto_refresh=False, transient=True, vertical_overflow="crop")
+        self._live.start()
+
+    def show(self, message: Message) -> None:
+        """Take a message and draw, unless a trial is being measured."""
+        self._course.take(message)
+        self._live.update(self._view(), refresh=True)
+
+    def close(self) -> None:
+        """Take the view away; what it showed is said by the closing screen."""
+        self._live.stop()
+
+    def _view(self) -> Group:
+        from rich.console import Group
+        from rich.text import Text
+
+        course = self._course
+        parts: list[Any] = [self._bar()]
+        if course.text:
+            parts.append(Text(course.text, overflow="ellipsis", no_wrap=True, style="dim"))
+        elif course.trial is not None:
+            since = time.strftime("%H:%M:%S", time.localtime(course.trial_began))
+            usual = format_value(course.trial.expected_s, Unit.SECONDS, digits=1)
+            text = f"{course.trial.scenario.name}: {course.trial.subject.name}, since {since}, usually {usual}"
+            parts.append(Text(text, overflow="ellipsis", no_wrap=True))
+        if course.lanes:
+            parts.append(self._lanes())
+        return Group(*parts)
+
+    def _bar(self) -> Any:
+        from rich.progress_bar import ProgressBar
+        from rich.table import Table
+
+        course = self._course
+        grid = Table.grid(padding=(0, 1))
+        elapsed = short_time(time.monotonic() - course.began)
+        left = short_time(course.left_s())
+        failed = f", {course.failed} failed" if course.failed else ""
+        grid.add_row(
+            f"trial {min(course.done + 1, course.total)} of {course.total}{failed}",
+            ProgressBar(total=max(1, course.total), completed=course.done, width=max(10, self._console.width - 54)),
+            f"{elapsed} gone, about {left} to go",
+        )
+        return grid
+
+    def _lanes(self) -> Any:
+        from rich.table import Table
+
+        course = self._course
+        table = Table(box=None, pad_edge=False)
+        scenario = next(t.scenario for t in self._trials() if t.subject.name in course.lanes)
+        metric = scenario.metric(scenario.headline)
+        for title, justify in (
+            ("subject", "left"),
+            (f"median {scenario.headline}", "right"),
+            ("trials", "right"),
+            ("", "left"),
+        ):
+            table.add_column(title, justify=justify, no_wrap=True, overflow="ellipsis")  # type: ignore[arg-type]
+        lanes = list(course.lanes.values())
+        room = max(3, self._console.height - 5)
+        unit = metric.unit if metric else Unit.COUNT
+        for lane in lanes[:room]:
+            failed = f"[red]{lane.failed} failed[/]" if lane.failed else ""
+            table.add_row(lane.label, format_value(lane.median, unit), f"{lane.done}/{lane.total}", failed)
+        if len(lanes) > room:
+            table.add_row(f"… {len(lanes) - room} more")
+        return table
+
+    def _trials(self) -> tuple[Trial, ...]:
+        current = self._course.trial
+        if current is not None:
+            return (current,)
+        plan, done = self._course.plan, self._course.done
+        return plan.trials[max(0, done - 1) :] if plan else ()
+
+
+def watcher_for(events: str, *, out: TextIO | None = None, err: TextIO | None = None) -> Watcher:
+    """Return the watcher that suits: JSON on standard output if asked for, else a view on a terminal, else lines.
+
+    People are shown progress on standard error, so that standard output holds the answer alone.
+    """
+    out, err = out or sys.stdout, err or sys.stderr
+    if events == "json":
+        return JsonLines(out)
+    if err.isatty():
+        from rich.console import Console
+
+        console = Console(file=err, highlight=False)
+        if not console.is_dumb_terminal:
+            return Live(console)
+    return Lines(err)

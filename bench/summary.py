@@ -1,0 +1,204 @@
+"""What a run says, in a few sentences and one table: the model of the closing screen. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bench.compare import Comparison, compare_cell
+from bench.errors import ExitCode
+from bench.sample import Phase, Status
+from bench.stats import Estimate, Row, estimate
+from bench.store import Run
+from bench.units import Unit, format_interval, format_value
+
+_SERIOUS = (Status.FAILED, Status.TIMEOUT)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cell:
+    """One subject in one scenario's headline metric.
+
+    Attributes:
+        estimate: None when nothing was measured; then `note` says why.
+        ratio: to the scenario's baseline; None for the baseline itself and where there is none.
+        note: "failed 2 of 7", "skipped", "unsupported", or empty.
+    """
+
+    estimate: Estimate | None
+    ratio: Comparison | None
+    note: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """One scenario: its sentence and its cells by subject label."""
+
+    scenario: str
+    title: str
+    metric: str
+    unit: Unit
+    baseline: str
+    sentence: str
+    cells: Mapping[str, Cell]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trouble:
+    """One reason for missing numbers, and whom it hit, scenario by scenario."""
+
+    status: str
+    reason: str
+    subjects: tuple[str, ...]
+    scenarios: tuple[str, ...]
+    count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """The whole closing screen."""
+
+    answers: tuple[Answer, ...]
+    subjects: tuple[str, ...]
+    troubles: tuple[Trouble, ...]
+    exit_code: ExitCode
+
+
+def summarise(run: Run) -> Summary:
+    """Return what the run says. Never raises for what run.json leaves out."""
+    known: Mapping[str, Any] = run.info.get("scenarios") or {}
+    told: Mapping[str, Any] = run.info.get("subjects") or {}
+    labels = dict.fromkeys(str(row["subject"]) for row in run.rows)
+    ordered = tuple(sorted(labels, key=lambda label: _rung(told, label)))
+    names = list(dict.fromkeys(str(row["scenario"]) for row in run.rows))
+    answers = tuple(_answer(n, known.get(n) or {}, told, ordered, run.rows) for n in names)
+    return Summary(answers=answers, subjects=ordered, troubles=_troubles(run.rows, told), exit_code=exit_code(run.rows))
+
+
+def headlines(run: Run) -> dict[str, str]:
+    """Return the headline metric by scenario, as far as run.json tells."""
+    told: Mapping[str, Any] = run.info.get("scenarios") or {}
+    return {name: str(scenario.get("headline", "")) for name, scenario in told.items()}
+
+
+def exit_code(rows: Iterable[Row]) -> ExitCode:
+    """Return how a run ended: 0, 1 if some trial failed, 3 if there is not one number. Skipping is no failure."""
+    statuses = {row["status"] for row in rows}
+    if Status.OK not in statuses:
+        return ExitCode.NOTHING_MEASURED
+    return ExitCode.SOME_TRIALS_FAILED if statuses & set(_SERIOUS) else ExitCode.DONE
+
+
+def _rung(told: Mapping[str, Any], label: str) -> tuple[int, str]:
+    rung = (told.get(label) or {}).get("rung")
+    return (rung if isinstance(rung, int) else 1 << 30, label)
+
+
+def _answer(
+    name: str, scenario: Mapping[str, Any], told: Mapping[str, Any], labels: Sequence[str], rows: Sequence[Row]
+) -> Answer:
+    """Return one scenario's answer from the rows of its headline metric."""
+    metric = str(scenario.get("headline") or next((row["metric"] for row in rows if row["scenario"] == name), ""))
+    mine = _principal([row for row in rows if row["scenario"] == name and row["metric"] == metric])
+    by_label = {label: [row for row in mine if row["subject"] == label] for label in labels}
+    by_label = {label: found for label, found in by_label.items() if found}
+    base = next((b for b in by_label if b.partition("@")[0] == scenario.get("baseline")), "")
+    cells = {label: _cell(found, by_label.get(base, ()) if label != base else ()) for label, found in by_label.items()}
+    unit = Unit(mine[0]["unit"]) if mine else Unit.COUNT
+    title = str(scenario.get("title") or name)
+    sentence = f"{title}: {_sentence(cells, by_label, told, unit)}"
+    return Answer(
+        scenario=name, title=title, metric=metric, unit=unit, baseline=base, sentence=sentence, cells=cells,
+    )  # fmt: skip
+
+
+def _principal(rows: Sequence[Row]) -> list[Row]:
+    """Return the rows under the one set of parameters that is shown first: the whole, the smallest values."""
+    kept = [row for row in rows if row["phase"] == Phase.MEASURE]
+    params = {_params(row) for row in kept if row["status"] == Status.OK} or {_params(row) for row in kept}
+    whole = [p for p in params if dict(p).get("part", "total") == "total"] or list(params)
+    first = min(whole, key=lambda p: [(k, v.zfill(12)) for k, v in p], default=())
+    # A pairing that was refused, or failed as a whole, has no parameters: it belongs to every choice of them.
+    return [row for row in kept if _params(row) == first or (row["status"] != Status.OK and not _params(row))]
+
+
+def _params(row: Row) -> tuple[tuple[str, str], ...]:
+    return tuple(sorted((row.get("params") or {}).items()))
+
+
+def _cell(rows: Sequence[Row], base: Sequence[Row]) -> Cell:
+    values = [float(row["value"]) for row in rows if row["status"] == Status.OK]
+    ratio = compare_cell(rows, base) if values and any(row["status"] == Status.OK for row in base) else None
+    return Cell(estimate=estimate(values), ratio=ratio, note=_note(rows))
+
+
+def _note(rows: Sequence[Row]) -> str:
+    serious = sum(row["status"] in _SERIOUS for row in rows)
+    if serious:
+        return f"{serious} of {len(rows)} failed"
+    return next((str(row["status"]) for row in rows if row["status"] != Status.OK), "")
+
+
+def _sentence(cells: Mapping[str, Cell], rows: Mapping[str, Sequence[Row]], told: Mapping[str, Any], unit: Unit) -> str:
+    """Name the lowest rung of every backend and the top of the ladder, and how far the last two are apart."""
+    measured = [label for label, cell in cells.items() if cell.estimate and not (told.get(label) or {}).get("twin_of")]
+    if not measured:
+        return "nothing could be measured"
+    firsts = {rows[label][0]["backend"]: label for label in reversed(measured)}
+    named = [label for label in measured if label in firsts.values() or label == measured[-1]]
+    texts = []
+    for label in named:
+        found = cells[label].estimate
+        texts.append(f"{label} {format_interval(found.median, found.low, found.high, unit)}" if found else label)
+    text = ", ".join(texts)
+    others = [label for label in named[:-1] if rows[label][0]["backend"] != rows[named[-1]][0]["backend"]]
+    if not others:
+        return text
+    apart = compare_cell(rows[named[-1]], rows[others[-1]])
+    if apart.ratio is None:
+        return text
+    return f"{text}; {named[-1]} is {format_ratio(apart)} {others[-1]}"
+
+
+def format_ratio(comparison: Comparison) -> str:
+    """Write a ratio with its interval and its verdict's doubt: "89× [85–93]"."""
+    if comparison.ratio is None:
+        return "–"
+    return format_interval(comparison.ratio, comparison.low, comparison.high, Unit.RATIO)
+
+
+def format_cell(cell: Cell | None, unit: Unit, *, interval: bool = True) -> str:
+    """Write one cell: its estimate, or why there is none."""
+    if cell is None:
+        return ""
+    if cell.estimate is None:
+        return cell.note or "–"
+    found = cell.estimate
+    text = format_interval(found.median, found.low, found.high, unit) if interval else format_value(found.median, unit)
+    return f"{text} ({cell.note})" if cell.note else text
+
+
+_INSTANCE = re.compile(r"bench-[0-9a-f]{6}-\d+")
+
+
+def _troubles(rows: Iterable[Row], told: Mapping[str, Any]) -> tuple[Trouble, ...]:
+    """Group everything that has no value by its reason: forty refusals of one missing engine are one line.
+
+    A single metric that a subject does not have (a container has no guest kernel) is no trouble and left out:
+    only failures, and pairings that were not run at all, count.
+    """
+    groups: dict[tuple[str, str], list[Row]] = {}
+    for row in rows:
+        if row["status"] in _SERIOUS or (row["status"] != Status.OK and row["block"] < 0):
+            reason = _INSTANCE.sub("an instance", str(row["reason"]))
+            groups.setdefault((str(row["status"]), reason), []).append(row)
+    return tuple(
+        Trouble(
+            status=status, reason=reason, count=len({(r["scenario"], r["trial"]) for r in found}),
+            subjects=tuple(sorted({str(r["subject"]) for r in found}, key=lambda label: _rung(told, label))),
+            scenarios=tuple(dict.fromkeys(str(r["scenario"]) for r in found)),
+        )
+        for (status, reason), found in sorted(groups.items(), key=lambda item: item[0][0])
+    )  # fmt: skip
