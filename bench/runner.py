@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import replace
 
 from bench.backends.base import Backend, Session
@@ -28,7 +28,7 @@ from bench.sample import Noise, Phase, Sample, Status
 from bench.scenario import Subject
 
 
-def execute(plan: Plan, session: Session, backends: Mapping[str, Backend]) -> Iterator[Message]:
+def execute(plan: Plan, session: Session, backends: Mapping[str, Backend]) -> Generator[Message, None, None]:
     """Open the engines, prepare the subjects, run every trial, close the engines. An iterator of messages.
 
     Closing the iterator at any point (Ctrl-C, SIGTERM, a full disk) closes the engines too. An engine or a
