@@ -28,6 +28,8 @@ _DEFINITIONS = ("pss", "uss", "anon", "file", "swap", "hugetlb")
 _CHARGES = ("current", "anon", "file", "kernel")
 _ATTEMPTS = 3
 _GUEST_S = 20.0
+_SETTLE_S = 6.0
+"""A host that does not keep still that long is a busy one: the blocks will show it, waiting will not mend it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +48,12 @@ class Level:
     parts: Mapping[str, MemoryOf]
     charges: tuple[Charge | None, ...] = ()
 
+    @property
+    def charged(self) -> list[Charge]:
+        """The charges, if every instance has a group of its own; else none."""
+        known = [charge for charge in self.charges if charge is not None]
+        return known if len(known) == self.instances else []
+
 
 def memory(bench: Workbench) -> Iterator[Sample]:
     """Start idle instances one after another; at each number of the profile wait, read, yield; then the slopes."""
@@ -61,13 +69,15 @@ def memory(bench: Workbench) -> Iterator[Sample]:
             yield from _levels(bench, levels[0], levels[-1])
         # Asking a guest touches its memory: only after the last reading.
         yield from _guest(bench, live[0])
+    if not any(level.charged for level in levels):
+        yield from (bench.missing(f"cgroup-{n}", "it has no control group of its own") for n in _CHARGES)
     yield from _slopes(bench, levels)
 
 
 def _level(bench: Workbench, live: Sequence[Instance], base: int | None) -> Level:
     """Wait until memory keeps still, then read every account. The host's figure first: reading costs memory too."""
     now = read_available()
-    settled = settle(scale=0 if base is None or now is None else base - now)
+    settled = settle(scale=0 if base is None or now is None else base - now, deadline_s=_SETTLE_S)
     if not settled.calm:
         bench.session.say(f"memory did not keep still for {settled.waited_s:.0f} s with {len(live)} instances")
     return Level(
@@ -127,13 +137,10 @@ def _of_processes(bench: Workbench, name: str, of_part: MemoryOf, **params: str)
 
 def _charged(bench: Workbench, level: Level) -> Iterator[Sample]:
     """Yield the charges of the first instance's group and the sum: the first pays for what all of them share."""
-    known = [charge for charge in level.charges if charge is not None]
-    for name in _CHARGES:
-        values = [getattr(charge, name) for charge in known]
+    for name in _CHARGES if level.charged else ():
+        values = [getattr(charge, name) for charge in level.charged]
         metric, count = f"cgroup-{name}", str(level.instances)
-        if not known or len(known) < level.instances:
-            yield bench.missing(metric, "it has no control group of its own", instances=count, part="first")
-        elif None in values:
+        if None in values:
             yield bench.missing(metric, "this kernel's control groups do not tell it", instances=count, part="first")
         else:
             yield bench.sample(metric, values[0], instances=count, part="first")
