@@ -213,6 +213,10 @@ class Backend(Protocol):
         """Return "kvm" or "tcg" for a subject that is a VM, "" for any other. Known after prepare."""
         ...
 
+    def files(self, subject: Subject) -> tuple[Path, ...]:
+        """Return the files and trees that a start reads and no running daemon holds: what cold and warm are about."""
+        ...
+
     def pool(self, subject: Subject) -> Path | None:
         """Return a directory in the file system where its instances' bytes land; None: no disk, or not on this host."""
         ...

@@ -100,3 +100,8 @@ class Farewell:
 def fill_in(command: Iterable[str], port: int) -> list[str]:
     """Return the application's command with its port in place."""
     return [word.replace("{port}", str(port)) for word in command]
+
+
+def find_program(name: str) -> str | None:
+    """Return a program's path, or None; distributions keep some (runc, dockerd) in sbin, which is not in every PATH."""
+    return shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/local/sbin:/usr/sbin:/sbin")

@@ -17,8 +17,8 @@ import requests
 from docker.errors import DockerException
 
 from bench.backends.base import Availability, DiskUse, Role, Session
-from bench.backends.common import PORT, Farewell, Nest, descendants, fill_in, free_port
-from bench.backends.dockerd import PrivateDockerd, find_dockerd
+from bench.backends.common import PORT, Farewell, Nest, descendants, fill_in, find_program, free_port
+from bench.backends.dockerd import PrivateDockerd
 from bench.clock import Event
 from bench.collectors.pool import tree_use
 from bench.errors import BackendUnavailable, CleanupFailed, InstanceError
@@ -183,7 +183,7 @@ class DockerBackend:
         address, why_not = _answering()
         if address:
             return Availability(usable=True, detail=f"the engine that answers at {address}")
-        if find_dockerd() is None:
+        if find_program("dockerd") is None:
             return Availability(usable=False, reason=why_not, hint="apt-get install docker.io")
         if os.geteuid() != 0:
             return Availability(
@@ -303,6 +303,15 @@ class DockerBackend:
         del subject
         return ""
 
+    def files(self, subject: Subject) -> tuple[Path, ...]:
+        """Return the image's layer, the OCI runtime, and the client if there is one. Shims of others may map theirs."""
+        _, tag = self._images[subject.rootfs]
+        with _translated("inspecting an image"):
+            layer = _layer_directory(self.api.inspect_image(tag))  # type: ignore[no-untyped-call]
+        programs = [find_program(subject.option("runtime", "runc"))]
+        programs += [shutil.which("docker")] if subject.option("client") == "cli" else []
+        return tuple(Path(path) for path in (layer, *programs) if path)
+
     def pool(self, subject: Subject) -> Path | None:
         """Return the engine's data root, if it is on this host."""
         del subject
@@ -395,9 +404,15 @@ def _answering() -> tuple[str, str]:
     return address, ""
 
 
+def _layer_directory(thing: Mapping[str, Any]) -> str | None:
+    """Return the directory of an image's or container's own layer; None where the storage driver names none."""
+    directory: str | None = ((thing.get("GraphDriver") or {}).get("Data") or {}).get("UpperDir")
+    return directory
+
+
 def _layer_bytes(thing: Mapping[str, Any]) -> int | None:
-    """Return the allocated bytes of an image's or container's own layer; None where the driver names no directory."""
-    directory = ((thing.get("GraphDriver") or {}).get("Data") or {}).get("UpperDir")
+    """Return the allocated bytes of that layer."""
+    directory = _layer_directory(thing)
     use = tree_use(Path(directory)) if directory else None
     return None if use is None else use.allocated
 

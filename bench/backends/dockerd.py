@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -17,16 +16,11 @@ import time
 from pathlib import Path
 
 from bench.backends.base import Session
-from bench.backends.common import Farewell, descendants
+from bench.backends.common import Farewell, descendants, find_program
 from bench.errors import BackendUnavailable
 
 _START_S = 30.0
 _STOP_S = 20.0
-
-
-def find_dockerd() -> str | None:
-    """Return the daemon's path, or None; distributions keep it in sbin."""
-    return shutil.which("dockerd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin:/usr/local/sbin")
 
 
 class PrivateDockerd:
@@ -63,7 +57,7 @@ class PrivateDockerd:
             "[ -d /sys/fs/cgroup/unified ] && umount /sys/fs/cgroup/unified; "
             'exec "$0" --config-file "$1" --containerd-namespace "$2" --containerd-plugins-namespace "$2-plugins"'
         )
-        daemon = find_dockerd() or "dockerd"
+        daemon = find_program("dockerd") or "dockerd"
         namespace = f"bench-{self._session.run_id[-6:]}"
         with log:
             self._process = subprocess.Popen(
@@ -85,7 +79,7 @@ class PrivateDockerd:
             "ip-forward": False,
             "ip-masq": False,
             "userland-proxy": False,
-            "runtimes": {"crun": {"path": crun}} if (crun := shutil.which("crun")) else {},
+            "runtimes": {"crun": {"path": crun}} if (crun := find_program("crun")) else {},
         }
 
     def _make_bridge(self) -> None:

@@ -149,6 +149,11 @@ class FakeBackend:
         del subject
         return None
 
+    def files(self, subject: Subject) -> tuple[Path, ...]:
+        """Return nothing: no file is read."""
+        del subject
+        return ()
+
     def control_plane(self) -> tuple[int, ...]:
         """Return nothing: no daemon."""
         return ()

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.backends.base import Availability, DiskUse, Role, Session
-from bench.backends.common import PORT, Farewell, Nest, descendants, fill_in
+from bench.backends.common import PORT, Farewell, Nest, descendants, fill_in, find_program
 from bench.clock import Event
 from bench.errors import BackendUnavailable, BuildError, CleanupFailed, InstanceError
 from bench.rootfs.agent import PATH_INSIDE
@@ -129,7 +129,7 @@ class OciBackend:
     def check(self, subject: Subject) -> Availability:
         """Look for the runtime and for root."""
         runtime = subject.option("runtime", "runc")
-        found = _which(runtime)
+        found = find_program(runtime)
         if found is None:
             return Availability(usable=False, reason=f"{runtime} is not installed", hint=f"apt-get install {runtime}")
         if os.geteuid() != 0:
@@ -173,13 +173,17 @@ class OciBackend:
         return instance
 
     def _runtime(self, subject: Subject) -> list[str]:
-        path = _which(subject.option("runtime", "runc"))
+        path = find_program(subject.option("runtime", "runc"))
         return [path or subject.option("runtime", "runc"), "--root", str(self._opened().directory / "oci")]
 
     def accelerator(self, subject: Subject) -> str:
         """Return "": a container needs none."""
         del subject
         return ""
+
+    def files(self, subject: Subject) -> tuple[Path, ...]:
+        """Return the root file system and the runtime."""
+        return (self._templates[subject.name][2], Path(self._runtime(subject)[0]))
 
     def pool(self, subject: Subject) -> Path | None:
         """Return None: instances share one directory."""
@@ -192,7 +196,7 @@ class OciBackend:
 
     def facts(self) -> Mapping[str, str]:
         """Return the runtimes' versions."""
-        return {name: _version(path) for name in ("runc", "crun") if (path := _which(name))}
+        return {name: _version(path) for name in ("runc", "crun") if (path := find_program(name))}
 
     def manifest(self, subject: Subject) -> Mapping[str, str]:
         """Return what it is made of."""
@@ -236,11 +240,6 @@ def hide_hybrid_cgroup() -> None:
         raise BackendUnavailable(
             f"the hybrid cgroup mount cannot be hidden from crun: {os.strerror(ctypes.get_errno())}"
         )
-
-
-def _which(runtime: str) -> str | None:
-    """Return the runtime's path; distributions keep runc in sbin."""
-    return shutil.which(runtime, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin:/usr/local/sbin")
 
 
 def _version(path: str) -> str:

@@ -142,6 +142,12 @@ class ProcessBackend:
         del subject
         return ""
 
+    def files(self, subject: Subject) -> tuple[Path, ...]:
+        """Return the root file system, and the agent or bubblewrap that enters it."""
+        namespaces = subject.option("isolation") == "namespaces"
+        entrance = Path(shutil.which("bwrap") or "") if namespaces else agent_binary(self._opened().cache)
+        return (self._trees[subject.rootfs][2], entrance)
+
     def pool(self, subject: Subject) -> Path | None:
         """Return None: an instance has no disk of its own."""
         del subject
@@ -199,7 +205,8 @@ def _in_chroot(nest: Nest, recipe: Recipe, root: Path, agent: Path) -> list[str]
 def _in_namespaces(nest: Nest, recipe: Recipe, root: Path) -> list[str]:
     return [
         "bwrap", "--unshare-all", "--die-with-parent", "--bind", str(root), "/", "--proc", "/proc", "--dev", "/dev",
-        "--tmpfs", "/tmp", "--bind", str(nest.directory), "/bench/run", "--clearenv", "--setenv", "PATH", "/bin:/usr/bin",
+        "--tmpfs", "/tmp", "--bind", str(nest.directory), "/bench/run",  # noqa: S108  # the instance's own
+        "--clearenv", "--setenv", "PATH", "/bin:/usr/bin",
         PATH_INSIDE, "--channel", "unix:/bench/run/channel", "--nonce", nest.nonce,
         "--ready", f"http:{PORT}{recipe.ready}", "--exec", *fill_in(recipe.app, PORT),
     ]  # fmt: skip

@@ -1,10 +1,17 @@
-"""How long from the request to the first answer: every event of one instance's life, and the phases between."""
+"""How long from the request to the first answer: every event of one instance's life, and the phases between.
+
+The parameter `mode` says what the page cache holds before the start: "warm" (the default) reads the files in, "cold"
+takes them out. Both are verified before the clock starts; a start that is neither is a failed sample.
+"""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 
 from bench.clock import Event, Timeline
+from bench.collectors.pagecache import bytes_read, evict, read_in, resident_share
+from bench.errors import InstanceError
 from bench.probes.base import Workbench
 from bench.sample import Sample
 
@@ -14,6 +21,10 @@ CONTAINER_CHAIN = (Event.REQUESTED, Event.CREATED, Event.INIT, Event.READY)
 GUEST_CHAIN = (Event.REQUESTED, Event.CREATED, Event.STARTED, Event.KERNEL, Event.INIT, Event.READY)
 """The same where a guest kernel boots after the start call has returned."""
 
+WARM_SHARE = 0.95
+COLD_SHARE = 0.05
+"""Beyond these shares of resident pages a start counts as warm, or as cold."""
+
 
 def startup(bench: Workbench) -> Iterator[Sample]:
     """Start one instance, wait until its workload answers, end it; yield every duration with both its names.
@@ -21,8 +32,11 @@ def startup(bench: Workbench) -> Iterator[Sample]:
     The phases of the chain sum to requested→ready of the same trial. `started` (the call returned) is in the
     chain of guests only: a container's INIT comes a little before its start call returns.
     """
+    share = set_cache(bench)
+    read_before = bytes_read(bench.session.scratch)
     with bench.launched() as instance:
         bench.wait(instance, Event.READY)
+        read_after = bytes_read(bench.session.scratch)
         instance.stop()
         instance.remove()
         timeline = instance.timeline
@@ -31,12 +45,34 @@ def startup(bench: Workbench) -> Iterator[Sample]:
     yield from phases(bench, timeline)
     yield bench.duration(timeline, Event.STOPPING, Event.STOPPED)
     yield bench.duration(timeline, Event.STOPPING, Event.REMOVED)
+    known = read_before is not None and read_after is not None
+    yield bench.sample("resident-before", share)
+    yield bench.sample("bytes-read", read_after - read_before if known else None)  # type: ignore[operator]
+
+
+def set_cache(bench: Workbench) -> float | None:
+    """Bring the page cache into the trial's mode and return the share of the start's files that it holds.
+
+    Raises:
+        InstanceError: the cache could not be brought there.
+    """
+    files = bench.backend.files(bench.trial.subject)
+    mode = bench.trial.params.get("mode", "warm")
+    if mode == "cold":
+        evict(files)
+    share = resident_share(files)
+    if mode == "warm" and share is not None and share < 1.0:
+        read_in(files)
+        share = resident_share(files)
+    if share is not None and (share < WARM_SHARE if mode == "warm" else share > COLD_SHARE):
+        raise InstanceError(f"the start would not be {mode}: {share:.0%} of its files' pages are in memory")
+    return share
 
 
 def phases(bench: Workbench, timeline: Timeline) -> Iterator[Sample]:
     """Yield the chain's phases of one start, marked `part=phase`; their order is the chain's."""
     chain = _present(GUEST_CHAIN if timeline.at(Event.KERNEL) else CONTAINER_CHAIN, timeline)
-    for place, (first, second) in enumerate(zip(chain, chain[1:], strict=False)):
+    for place, (first, second) in enumerate(itertools.pairwise(chain)):
         yield bench.duration(timeline, first, second, part="phase", place=str(place))
 
 

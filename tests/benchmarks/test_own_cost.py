@@ -50,7 +50,16 @@ class RawClient:
             server.bind(str(path))
             server.listen(1)
             began = time.monotonic()
-            words = ["--channel", "unix:/bench/run/channel", "--nonce", "raw", "--ready", self._ready, "--exec", *self._app]
+            words = [
+                "--channel",
+                "unix:/bench/run/channel",
+                "--nonce",
+                "raw",
+                "--ready",
+                self._ready,
+                "--exec",
+                *self._app,
+            ]
             host = {"Binds": [f"{self._place}:/bench/run"], "NetworkMode": "bridge", "Runtime": "runc"}
             body = {"Image": self._image, "Entrypoint": [PATH_INSIDE], "Cmd": words, "HostConfig": host}
             self._call("POST", "/containers/create?name=bench-raw", body)
@@ -94,7 +103,9 @@ def test_start_by_the_suite(
     by_suite, raw = starts
     suite_s: list[float] = []
     raw_s: list[float] = []
-    benchmark.pedantic(lambda: suite_s.append(by_suite()), setup=lambda: raw_s.append(raw()), rounds=ROUNDS, warmup_rounds=1)
+    benchmark.pedantic(
+        lambda: suite_s.append(by_suite()), setup=lambda: raw_s.append(raw()), rounds=ROUNDS, warmup_rounds=1
+    )
     ratio = statistics.median(suite_s) / statistics.median(raw_s)
     benchmark.extra_info["ratio of medians, suite / raw client, requested→ready"] = round(ratio, 4)
     print(f"\nsuite / raw client, medians of {len(suite_s)} interleaved starts: {ratio:.3f}")
