@@ -1,0 +1,35 @@
+"""Turns a run into one HTML file that needs nothing else: no network, no script, no other file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bench.errors import ReportError
+from bench.store import Run
+
+__all__ = ["write"]
+
+
+def write(run: Run, out: Path) -> Path:
+    """Write the report of a run to `out` and return it. The file appears whole or not at all.
+
+    The same run gives the same bytes at the same place.
+
+    Raises:
+        ReportError: the file cannot be written.
+    """
+    from report.model import build
+    from report.render import render, samples_link
+
+    page = render(build(run), samples=samples_link(run.path, out))
+    part = out.with_name(f".{out.name}.part")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        part.write_text(page, "utf-8")
+        part.replace(out)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise ReportError(
+            f"the report cannot be written to {out}: {error.strerror or error}", "choose another place with --out"
+        ) from error
+    return out

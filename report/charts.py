@@ -1,0 +1,104 @@
+"""The drawing board: matplotlib's object API behind a few strokes in pixels. The only module that imports matplotlib.
+
+Layout is decided by the caller in pixels, y downwards, so that matplotlib never has to measure text or choose a tick:
+a figure takes some ten milliseconds and looks the same on every host. Colours are sentinels that report.svg turns
+into CSS variables, so that one picture serves the light and the dark scheme.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from typing import Any, Literal
+
+ROLES: tuple[str, ...] = (
+    "ink", "soft", "faint", "line", "paper", "accent", "alarm",
+    "process", "oci", "docker", "vm", "other",
+    "process-tint", "oci-tint", "docker-tint", "vm-tint", "other-tint",
+    "part-0", "part-1", "part-2", "part-3", "part-4", "part-5", "emulated",
+)  # fmt: skip
+"""What a colour is for. Each is a CSS variable of the same name in the style sheet."""
+
+SENTINELS = {role: f"#01{place:02x}fe" for place, role in enumerate(ROLES)}
+"""The colour drawn for each role; none of them is ever seen."""
+
+Anchor = Literal["left", "center", "right"]
+
+
+class Canvas:
+    """A sheet of `width` × `height` CSS pixels, the origin at its top left."""
+
+    def __init__(self, width: float, height: float) -> None:
+        from matplotlib.backends.backend_svg import FigureCanvasSVG
+        from matplotlib.figure import Figure
+
+        self.width, self.height = width, height
+        self._figure = Figure(figsize=(width / 72.0, height / 72.0), facecolor="none")
+        FigureCanvasSVG(self._figure)
+        self._axes = self._figure.add_axes((0.0, 0.0, 1.0, 1.0))
+        self._axes.set_axis_off()
+        self._axes.set_xlim(0.0, width)
+        self._axes.set_ylim(height, 0.0)
+        self._axes.set_autoscale_on(False)
+
+    def line(
+        self, xs: Sequence[float], ys: Sequence[float], role: str, *, width: float = 1.0,
+        dash: Sequence[float] = (), alpha: float = 1.0,
+    ) -> None:  # fmt: skip
+        """Draw a line through points; `dash` are lengths on and off in pixels."""
+        style: Any = (0, tuple(dash)) if dash else "solid"
+        from matplotlib.lines import Line2D
+
+        # Dashes of matplotlib are in units of the line's width; ours are in pixels.
+        if dash:
+            style = (0, tuple(length / width for length in dash))
+        stroke = Line2D(
+            xs, ys, color=SENTINELS[role], linewidth=width, linestyle=style, alpha=alpha, solid_capstyle="butt"
+        )
+        self._axes.add_line(stroke)
+
+    def bar(
+        self, x: float, y: float, width: float, height: float, role: str, *, edge: str = "", hatch: bool = False,
+        alpha: float = 1.0,
+    ) -> None:  # fmt: skip
+        """Fill a rectangle; a hatched one has slanting lines in the edge's colour."""
+        from matplotlib.patches import Rectangle
+
+        patch = Rectangle(
+            (x, y), width, height, facecolor=SENTINELS[role], edgecolor=SENTINELS[edge] if edge else "none",
+            linewidth=1.0 if edge else 0.0, hatch="///" if hatch else None, alpha=alpha,
+        )  # fmt: skip
+        self._axes.add_patch(patch)
+
+    def dots(
+        self, xs: Sequence[float], ys: Sequence[float], role: str, *, size: float = 5.0, shape: str = "o",
+        hollow: bool = False, alpha: float = 1.0,
+    ) -> None:  # fmt: skip
+        """Draw one marker of `size` pixels at every point; shapes are matplotlib's (o, D, |, x, ^, v, s)."""
+        from matplotlib.lines import Line2D
+
+        colour = SENTINELS[role]
+        marks = Line2D(
+            xs, ys, linestyle="none", marker=shape, markersize=size, alpha=alpha, markeredgecolor=colour,
+            markerfacecolor=SENTINELS["paper"] if hollow else colour, markeredgewidth=1.6 if hollow or shape in "x|" else 0.0,
+        )  # fmt: skip
+        self._axes.add_line(marks)
+
+    def text(
+        self, x: float, y: float, text: str, role: str = "ink", *, size: float = 12.0, anchor: Anchor = "left",
+        bold: bool = False,
+    ) -> None:  # fmt: skip
+        """Write one line whose middle is at y. A "$" is a dollar: nothing is read as mathematics."""
+        self._axes.text(
+            x, y, text, color=SENTINELS[role], fontsize=size, ha=anchor, va="center_baseline",
+            fontweight="bold" if bold else "normal", parse_math=False,
+        )  # fmt: skip
+
+    def svg(self) -> str:
+        """Return the sheet as SVG text, byte-identical for the same strokes."""
+        import matplotlib as mpl
+
+        sheet = io.StringIO()
+        with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "report", "path.simplify": False}):
+            self._figure.savefig(sheet, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+        return sheet.getvalue()

@@ -1,0 +1,207 @@
+"""What each picture shows, as data: the model fills these, drawings lay them out, nothing here knows of pixels."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from bench.units import Unit, scale_for, significant
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Guide:
+    """A vertical line at a value, with the claim it stands for."""
+
+    value: float
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dots:
+    """One subject: its raw values and their estimate.
+
+    Attributes:
+        mark: the median of an earlier event (init), drawn hollow; None if there is none.
+        text: the estimate in words, written beside the row.
+        trouble: what failed, written in the row; where there are no values, why not.
+    """
+
+    label: str
+    note: str = ""
+    family: str = "other"
+    emulated: bool = False
+    values: tuple[float, ...] = ()
+    median: float | None = None
+    low: float | None = None
+    high: float | None = None
+    mark: float | None = None
+    text: str = ""
+    trouble: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DotChart:
+    """One row a subject: raw points, median, interval. Times and bytes over a decade stand on a log axis."""
+
+    unit: Unit
+    rows: tuple[Dots, ...]
+    guides: tuple[Guide, ...] = ()
+    legend: tuple[tuple[str, str], ...] = ()
+    """(kind, text) of what needs explaining: "point", "median", "mark", "trouble"."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RatioRow:
+    """One subject's ratio to the baseline with its interval; None where it cannot be told."""
+
+    label: str
+    family: str = "other"
+    emulated: bool = False
+    twin: bool = False
+    ratio: float | None = None
+    low: float | None = None
+    high: float | None = None
+    text: str = ""
+    verdict: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForestChart:
+    """Ratios to one baseline on a log axis. `floor` is the span within which the A/A pairs fell."""
+
+    baseline: str
+    rows: tuple[RatioRow, ...]
+    floor: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stack:
+    """One subject's parts, in order; `total` is measured by itself, not the parts' sum."""
+
+    label: str
+    family: str = "other"
+    emulated: bool = False
+    parts: tuple[tuple[str, float], ...] = ()
+    total: float | None = None
+    text: str = ""
+
+    @property
+    def length(self) -> float:
+        """How far the drawn bar reaches."""
+        return max(math.fsum(max(v, 0.0) for _, v in self.parts), self.total or 0.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StackChart:
+    """Stacked bars in panels: each panel has a linear scale of its own, stated.
+
+    Attributes:
+        parts: (key, title) of every part, in the order of drawing; the place decides the shade.
+    """
+
+    unit: Unit
+    parts: tuple[tuple[str, str], ...]
+    stacks: tuple[Stack, ...]
+    total_text: str = ""
+
+    def panels(self, spread: float = 6.0) -> list[list[Stack]]:
+        """Group the bars so that within a panel none is more than `spread` times as long as another.
+
+        A bar of ten seconds and one of four milliseconds do not fit one linear axis; parts of a bar do not add up
+        on a logarithmic one.
+        """
+        groups: list[list[Stack]] = []
+        for stack in sorted((s for s in self.stacks if s.length > 0), key=lambda s: s.length):
+            if not groups or stack.length > groups[-1][0].length * spread:
+                groups.append([])
+            groups[-1].append(stack)
+        return groups
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Curve:
+    """One subject's values for a cumulative curve; `share` of the trials gave a value, the rest failed."""
+
+    label: str
+    family: str = "other"
+    emulated: bool = False
+    values: tuple[float, ...] = ()
+    failed: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EcdfChart:
+    """Cumulative share of trials over the value, the raw samples in strips below it."""
+
+    unit: Unit
+    curves: tuple[Curve, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DriftChart:
+    """Every sample as a ratio to its subject's median, by block: what wanders, wanders here."""
+
+    series: tuple[tuple[str, str, tuple[tuple[int, float], ...]], ...]
+    """(label, family, ((block, ratio), …))."""
+
+
+Chart = DotChart | ForestChart | StackChart | EcdfChart | DriftChart
+
+_TIME_TICKS = (
+    *((10.0**e, t) for e, t in ((-6, "1 µs"), (-5, "10 µs"), (-4, "100 µs"), (-3, "1 ms"), (-2, "10 ms"), (-1, "100 ms"))),
+    (1.0, "1 s"), (10.0, "10 s"), (60.0, "1 min"), (600.0, "10 min"), (3600.0, "1 h"), (36000.0, "10 h"),
+)  # fmt: skip
+
+
+def log_ticks(low: float, high: float, unit: Unit) -> list[tuple[float, str]]:
+    """Return (value, label) of ticks people read between two positive values: 1 ms, 10 ms, … 10 s, 1 min.
+
+    Over less than two decades 1-2-5 steps are given instead, so that at least two ticks carry a label.
+    """
+    if unit is Unit.SECONDS and high / low > 50.0:
+        return [(v, t) for v, t in _TIME_TICKS if low * 0.999 <= v <= high * 1.001]
+    steps = (1.0,) if high / low > 50.0 else (1.0, 2.0, 5.0)
+    ticks = []
+    base = 1024.0 if unit in (Unit.BYTES, Unit.BYTES_PER_SECOND) else 1000.0
+    for power in range(-4, 6):
+        for size in (1.0, 10.0, 100.0, 1000.0) if base == 1024.0 and power >= 0 else (1.0, 10.0, 100.0):
+            for step in steps:
+                value = base**power * size * step
+                if size * step < base and low * 0.999 <= value <= high * 1.001:
+                    ticks.append((value, tick_text(value, unit)))
+    return ticks
+
+
+def linear_ticks(high: float, unit: Unit, most: int = 5) -> list[tuple[float, str]]:
+    """Return (value, label) of at most `most` + 1 even ticks from 0 to `high`, in the unit that suits `high`."""
+    divisor, _ = scale_for(unit, high)
+    span = high / divisor
+    rough = span / most
+    power = 10.0 ** math.floor(math.log10(rough)) if rough > 0 else 1.0
+    step = next((s * power for s in (1.0, 2.0, 2.5, 5.0, 10.0) if s * power >= rough), 10.0 * power)
+    count = math.floor(span / step + 1e-9)
+    _, suffix = scale_for(unit, high)
+    return [(i * step * divisor, "0" if i == 0 else _joined(i * step, suffix)) for i in range(count + 1)]
+
+
+def tick_text(value: float, unit: Unit) -> str:
+    """Write a tick's round value: "20 ms", "1 MiB", "0.5×"."""
+    divisor, suffix = scale_for(unit, value)
+    return _joined(value / divisor, suffix)
+
+
+def _joined(value: float, suffix: str) -> str:
+    number = f"{value:.6g}" if 1e-4 <= abs(value) < 1e6 else significant(value)
+    return f"{number}{suffix}" if suffix in ("×", "") else f"{number} {suffix}"
+
+
+def ratio_ticks(low: float, high: float) -> list[tuple[float, str]]:
+    """Return (value, label) for a ratio axis: 1/10, 1/2, 1, 2, 10, 100, 1000, …"""
+    wide = high / low > 200.0
+    ticks = []
+    for power in range(-9, 10):
+        for step in (1.0,) if wide else (1.0, 2.0, 5.0):
+            value = step * 10.0**power
+            if low * 0.999 <= value <= high * 1.001:
+                ticks.append((value, f"{value:,.10g}×"))
+    return ticks

@@ -1,0 +1,269 @@
+"""Everything the page says, before it is a page: each sentence, table and picture as data."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bench.store import Run
+from report import glossary, words
+from report.data import ScenarioView, View, clean, view
+from report.figures import Chart
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One row of a table: its head and its cells, all text."""
+
+    head: str
+    cells: tuple[str, ...]
+    note: str = ""
+    family: str = ""
+    emulated: bool = False
+    marked: tuple[int, ...] = ()
+    """Places of the cells that differ from what the table calls the rule."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """A table; the first column's head is columns[0]."""
+
+    caption: str
+    columns: tuple[str, ...]
+    rows: tuple[Row, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figure:
+    """A picture with its words, and beside it the table with the same numbers.
+
+    Attributes:
+        key: a word no other figure of the page has; usable as an HTML id.
+        description: what it shows, its finding first, for those who do not see it.
+        small: drawn in one form only, two to a row on a desk.
+    """
+
+    key: str
+    title: str
+    description: str
+    caption: str
+    chart: Chart
+    table: Table | None = None
+    small: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """One scenario's answer: a sentence and what it rests on."""
+
+    scenario: str
+    title: str
+    sentence: str
+    evidence: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MatrixCell:
+    """One subject in one scenario. `verdict` is a word of bench.compare.Verdict, or "baseline", "missing"."""
+
+    value: str
+    ratio: str = ""
+    verdict: str = "missing"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MatrixRow:
+    """One subject over all scenarios."""
+
+    label: str
+    title: str
+    family: str
+    emulated: bool
+    cells: tuple[MatrixCell, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Matrix:
+    """Every subject's headline in every scenario, and its ratio to the baseline."""
+
+    columns: tuple[tuple[str, str, str], ...]
+    """(scenario, title, metric and baseline)."""
+    rows: tuple[MatrixRow, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Note:
+    """A judgement on the host or the run: how grave, what, why it matters, what to do."""
+
+    level: str
+    what: str
+    why: str = ""
+    remedy: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trust:
+    """How far the numbers can be relied on."""
+
+    lines: tuple[tuple[str, str], ...]
+    notes: tuple[Note, ...]
+    figure: Figure | None
+    table: Table | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Section:
+    """One scenario: its question, answer, pictures, numbers and failures."""
+
+    key: str
+    title: str
+    question: str
+    sentence: str
+    evidence: str
+    figures: tuple[Figure, ...]
+    headline: Table | None
+    details: tuple[Table, ...]
+    failures: Table | None
+    excluded: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """The whole report."""
+
+    title: str
+    lead: str
+    ending: str
+    emulated: bool
+    answers: tuple[Answer, ...]
+    claims: Table | None
+    matrix: Matrix
+    ladder: Figure | None
+    forest: Figure | None
+    trust: Trust
+    sections: tuple[Section, ...]
+    environment: tuple[Table, ...]
+    shared: Table | None
+    manifests: tuple[Table, ...]
+    events: tuple[tuple[str, str], ...]
+    terms: tuple[tuple[str, str], ...]
+    summary_csv: str
+    command: str
+    foot: tuple[tuple[str, str], ...]
+
+
+def build(run: Run) -> Page:
+    """Return everything the report of a run says. Pure: the same run gives the same page."""
+    from report import pictures, sections, setting, trust
+
+    seen = view(run)
+    first = pictures.ladder_scenario(seen)
+    return Page(
+        title="Containers and virtual machines on one clock",
+        lead=_lead(seen), ending=clean(run.info.get("ending"), 200) or "unknown",
+        emulated=any(s.emulated for s in seen.subjects.values()),
+        answers=tuple(_answer(seen, scenario) for scenario in seen.scenarios.values()),
+        claims=setting.claims(seen), matrix=matrix(seen),
+        ladder=pictures.ladder(seen, first) if first else None,
+        forest=pictures.forest(seen, first, "forest") if first else None,
+        trust=trust.trust(seen),
+        sections=tuple(sections.section(seen, s, on_ladder=s is first) for s in seen.scenarios.values()),
+        environment=setting.environment(seen), shared=setting.shared(seen), manifests=setting.manifests(seen),
+        events=tuple(glossary.events()), terms=glossary.TERMS,
+        summary_csv=summary_csv(seen), command=setting.command(seen), foot=_foot(seen),
+    )  # fmt: skip
+
+
+def _lead(seen: View) -> str:
+    measured = len({row["trial"] for row in seen.rows if row["status"] == "ok"})
+    started = clean(seen.info.get("started_utc"), 40)
+    when = f", begun {started.replace('T', ' ').removesuffix('Z')} UTC" if started else ""
+    return f"{len(seen.subjects)} subjects, {len(seen.scenarios)} questions, {measured} trials with a value{when}."
+
+
+def _answer(seen: View, scenario: ScenarioView) -> Answer:
+    return Answer(
+        scenario=scenario.name,
+        title=scenario.title,
+        sentence=words.answer(seen, scenario),
+        evidence=words.evidence(seen, scenario),
+    )
+
+
+def matrix(seen: View) -> Matrix:
+    """Return every subject's headline in every scenario, twins left out."""
+    columns = tuple((s.name, s.title, _column_note(seen, s)) for s in seen.scenarios.values())
+    rows = []
+    for subject in seen.subjects.values():
+        cells = tuple(_matrix_cell(seen, scenario, subject.label) for scenario in seen.scenarios.values())
+        if not subject.twin_of and any(cell.value != "–" for cell in cells):
+            rows.append(
+                MatrixRow(label=subject.label, title=subject.title, family=subject.family, emulated=subject.emulated, cells=cells)
+            )  # fmt: skip
+    return Matrix(columns=columns, rows=tuple(rows))
+
+
+def _column_note(seen: View, scenario: ScenarioView) -> str:
+    params = seen.principal(scenario.name, scenario.headline)
+    return ", ".join(filter(None, (scenario.headline, words.conditions(params))))
+
+
+def _matrix_cell(seen: View, scenario: ScenarioView, label: str) -> MatrixCell:
+    params = seen.principal(scenario.name, scenario.headline)
+    key = (scenario.name, label, scenario.headline, params)
+    estimate = seen.estimates.get(key)
+    if estimate is None:
+        cell = seen.row(scenario.name, scenario.headline, params).get(label) or seen.row(
+            scenario.name, scenario.headline, ()
+        ).get(label)
+        return MatrixCell(value=cell.missing[0][0] if cell and cell.missing else "–")
+    comparison = seen.comparisons.get(key)
+    verdict = str(comparison.verdict) if comparison else "baseline" if _is_baseline(seen, scenario, label) else "alone"
+    value = words.format_value(estimate.median, scenario.metrics[scenario.headline].unit)
+    ratio = words.compared(comparison) if comparison else "baseline" if verdict == "baseline" else ""
+    return MatrixCell(value=value, ratio=ratio, verdict=verdict)
+
+
+def _is_baseline(seen: View, scenario: ScenarioView, label: str) -> bool:
+    return seen.subject(label).name == scenario.baseline
+
+
+def summary_csv(seen: View) -> str:
+    """Return every estimate as CSV, values unscaled. A text that a spreadsheet would run begins with an apostrophe."""
+    sheet = io.StringIO()
+    writer = csv.writer(sheet, lineterminator="\n")
+    writer.writerow(
+        ("scenario", "subject", "emulated", "metric", "params", "unit", "median", "low", "high", "n", "blocks", "failures",
+         "ratio", "ratio_low", "ratio_high", "verdict")
+    )  # fmt: skip
+    units = {(s.name, m.name): str(m.unit) for s in seen.scenarios.values() for m in s.metrics.values()}
+    for (scenario, label, metric, params), e in sorted(seen.estimates.items()):
+        c = seen.comparisons.get((scenario, label, metric, params))
+        writer.writerow(
+            _harmless(x)
+            for x in (
+                scenario, label, seen.subject(label).emulated, metric, words.conditions(params),
+                units.get((scenario, metric), "s"), e.median, e.low, e.high, e.n, e.blocks, e.failures,
+                *((c.ratio, c.low, c.high, c.verdict) if c else (None, None, None, None)),
+            )
+        )  # fmt: skip
+    return sheet.getvalue()
+
+
+def _harmless(value: Any) -> Any:
+    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@") else value
+
+
+def _foot(seen: View) -> tuple[tuple[str, str], ...]:
+    keys: Mapping[str, str] = {
+        "run_id": "run", "version": "bench", "git_commit": "commit", "schema_version": "schema", "profile": "profile", "seed": "seed",
+    }  # fmt: skip
+    return tuple((title, clean(seen.info.get(key), 80) or "unknown") for key, title in keys.items())
+
+
+def labelled(figures: Sequence[Figure | None]) -> tuple[Figure, ...]:
+    """Return the figures that there are."""
+    return tuple(figure for figure in figures if figure is not None)

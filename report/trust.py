@@ -1,0 +1,157 @@
+"""How far the numbers can be relied on: noise floor, blocks, drift, what the host did beside, what never ran."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from bench.stats import drift, values_needed
+from bench.text import plural
+from bench.units import Unit, format_value
+from report import words
+from report.data import ScenarioView, View, clean, listing, mapping
+from report.figures import DriftChart
+from report.model import Figure, Note, Row, Table, Trust
+from report.pictures import ladder_scenario
+
+
+def trust(view: View) -> Trust:
+    """Return what a reader must know before believing a number of this run."""
+    return Trust(
+        lines=tuple(_lines(view)), notes=tuple(_notes(view)), figure=_drift_figure(view), table=_floor_table(view)
+    )
+
+
+def _lines(view: View) -> Iterable[tuple[str, str]]:
+    yield "noise floor", noise_floor(view)
+    blocks = {name: len({r["block"] for r in view.rows if r["scenario"] == name and r["status"] == "ok" and r["phase"] != "warmup"})
+              for name in view.scenarios}  # fmt: skip
+    text = ", ".join(f"{view.scenarios[name].title} {count}" for name, count in blocks.items()) or "none"
+    few = any(count < values_needed() for count in blocks.values())
+    yield (
+        "blocks",
+        f"{text}. "
+        + (f"Below {values_needed()} blocks no verdict is given." if few else "Enough for verdicts at 95 %."),
+    )
+    run = {r["trial"] for r in view.rows if r["trial"] >= 0}
+    broken = {r["trial"] for r in view.rows if r["status"] in ("failed", "timeout") and r["trial"] >= 0}
+    planned = view.info.get("planned_trials")
+    of = f" of {planned} planned" if isinstance(planned, int) else ""
+    yield "trials", f"{len(run)} ran{of}; {plural(len(broken), 'trial')} failed or timed out, kept and shown."
+    ending = clean(view.info.get("ending"), 200)
+    yield "ending", "The run was completed." if ending == "complete" else f"The run ended early: {ending or 'unknown'}."
+    yield "order", f"Interleaved balanced blocks, seed {clean(view.info.get('seed'), 40) or 'unknown'}."
+    yield "drift", _drift_sentence(view)
+    yield "beside the trials", _beside(view)
+
+
+def noise_floor(view: View) -> str:
+    """Return what the A/A pairs say, in one sentence."""
+    headlines = {(s.name, s.headline, view.principal(s.name, s.headline)) for s in view.scenarios.values()}
+    told = [c for c in view.floors if (c.scenario, c.metric, c.params) in headlines and c.deviation is not None]
+    if not told:
+        return "No A/A pair was measured: how large a difference of nothing looks here is unknown."
+    most = max(told, key=lambda c: c.deviation or 1.0)
+    share = (most.deviation or 1.0) - 1.0
+    return (
+        f"The same subject measured twice differed by up to {share:.1%} ({most.subject} beside {most.baseline}, {most.metric}, "
+        f"{plural(most.blocks, 'block')}). Smaller differences between subjects mean nothing here."
+    )
+
+
+def _floor_table(view: View) -> Table | None:
+    headlines = {(s.name, s.headline) for s in view.scenarios.values()}
+    rows = tuple(
+        Row(head=f"{c.subject} / {c.baseline}", family=view.subject(c.subject).family, emulated=view.subject(c.subject).emulated,
+            cells=(c.scenario, c.metric, c.text, str(c.blocks)))
+        for c in view.floors if (c.scenario, c.metric) in headlines
+    )  # fmt: skip
+    columns = ("pair", "scenario", "metric", "ratio [95 % interval]", "blocks")
+    return Table(caption="A/A pairs: each should be 1×", columns=columns, rows=rows) if rows else None
+
+
+def _drifting(view: View, scenario: ScenarioView) -> list[str]:
+    found = []
+    params = view.principal(scenario.name, scenario.headline)
+    for subject in view.ordered(view.row(scenario.name, scenario.headline, params)):
+        rows = [
+            r for r in view.rows
+            if (r["scenario"], r["subject"], r["metric"], r["status"]) == (scenario.name, subject.label, scenario.headline, "ok")
+            and tuple(sorted(r["params"].items())) == params and r["phase"] != "warmup"
+        ]  # fmt: skip
+        seen = drift([r["started_s"] for r in rows], [r["value"] for r in rows])
+        if seen and seen.present:
+            found.append(f"{subject.label} {seen.over_run:+.0%} [{seen.low:+.0%} … {seen.high:+.0%}]")
+    return found
+
+
+def _drift_sentence(view: View) -> str:
+    found = [f"{s.title}: {', '.join(parts)}" for s in view.scenarios.values() if (parts := _drifting(view, s))]
+    if not found:
+        return "No headline moved from the beginning of the run to its end by more than its samples' own spread."
+    return f"Over the run these headlines moved (change from first to last trial with its 95 % interval): {'; '.join(found)}."
+
+
+def _beside(view: View) -> str:
+    """Say what the host did beside the trials. The readings are one a trial, repeated in its rows."""
+    trials: dict[int, Mapping[str, Any]] = {r["trial"]: r for r in view.rows if r["trial"] >= 0}
+    names = {
+        "steal_s": "taken by the hypervisor above", "pressure_cpu_s": "waiting for a CPU (PSI)",
+        "pressure_io_s": "waiting for input and output (PSI)", "pressure_memory_s": "waiting for memory (PSI)",
+    }  # fmt: skip
+    parts = []
+    for key, text in names.items():
+        values = [row[key] for row in trials.values() if row[key] is not None]
+        parts.append(f"{format_value(sum(values), Unit.SECONDS)} {text}" if values else f"{text}: unknown")
+    loads = [row["load"] for row in trials.values() if row["load"] is not None]
+    return f"{'; '.join(parts)}" + (f"; median load {statistics.median(loads):.2f}." if loads else ".")
+
+
+def _drift_figure(view: View) -> Figure | None:
+    scenario = ladder_scenario(view)
+    if scenario is None:
+        return None
+    params = view.principal(scenario.name, scenario.headline)
+    series = []
+    cells = view.row(scenario.name, scenario.headline, params)
+    for subject in view.ordered(cells):
+        values = cells[subject.label].values
+        middle = statistics.median(v for _, v in values) if values else 0.0
+        if middle > 0.0:
+            series.append((subject.label, subject.family, tuple((block, value / middle) for block, value in values)))
+    if not series or max(len(points) for _, _, points in series) < 2:
+        return None
+    return Figure(
+        key="drift-figure", title="Every trial beside its subject's median, by block",
+        description=_drift_sentence(view), small=True,
+        caption=f"{scenario.headline}, each trial divided by its subject's median. A slope or a step is drift; equal scatter is noise.",
+        chart=DriftChart(series=tuple(series)),
+    )  # fmt: skip
+
+
+def _notes(view: View) -> Iterable[Note]:
+    for told in map(mapping, listing(view.info.get("findings"))):
+        what = clean(told.get("what"))
+        if what:
+            yield Note(
+                level=clean(told.get("level"), 20) or "note",
+                what=what,
+                why=clean(told.get("why")),
+                remedy=clean(told.get("remedy")),
+            )
+    emulated = [s.label for s in view.subjects.values() if s.emulated]
+    if emulated:
+        yield Note(
+            level="warning",
+            what=f"{plural(len(emulated), 'subject')} ran by software emulation: {words.enumeration(emulated)}.",
+            why="Emulated guests are slower than virtualised ones: every time and cost of theirs is an upper bound.",
+            remedy="measure on a host where KVM runs an ordinary guest kernel",
+        )
+    for told in map(mapping, listing(view.info.get("refusals"))):
+        if clean(told.get("reason")):
+            yield Note(
+                level="note",
+                what=f"{clean(told.get('subject'), 80)} was not run in {clean(told.get('scenario'), 80)}: {clean(told.get('reason'))}.",
+                remedy=clean(told.get("hint")),
+            )
