@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import platform
 import secrets
@@ -19,7 +20,7 @@ from bench.backends import load_backend
 from bench.backends.base import Availability, Backend, Guard
 from bench.errors import BenchError, StoreError, UsageError
 from bench.history import History
-from bench.messages import Message, Prepared, Preparing, RunFinished, TrialFinished
+from bench.messages import Message, Prepared, Preparing, RunFinished, TrialFinished, TrialResult
 from bench.places import cache_directory, host_facts, host_id, open_session, scratch_base
 from bench.plan import Plan, make_plan
 from bench.runner import execute
@@ -153,9 +154,10 @@ def _ask(subject: Subject) -> Availability:
 def lay_out(choice: Choice, available: Mapping[str, Availability]) -> Plan:
     """Return the plan: what can be run here in its order, the rest refused with reasons."""
     unavailable = {name: (a.reason, a.hint) for name, a in available.items() if not a.usable}
+    backends = {s.name: s.backend for s in choice.subjects}
     return make_plan(
         choice.scenarios, choice.catalogue.subjects, choice.profile, choice.seed,
-        unavailable=unavailable, only=choice.only, costs=History(cache_directory()).costs(),
+        unavailable=unavailable, only=choice.only, costs=History(cache_directory()).costs(backends),
     )  # fmt: skip
 
 
@@ -169,7 +171,7 @@ def conduct(
     """
     recorder = store.Recorder(request.results, run_id, host_id())
     recorder.describe(_description(request, choice, plan), host_facts())
-    ending, elapsed_s = "failed", dict[tuple[str, str], list[float]]()
+    ending, finished = "failed", list[TrialResult]()
     try:
         with open_session(run_id, guard, request.scratch) as session:
             session.say = _speaker(recorder, show)
@@ -181,9 +183,7 @@ def conduct(
                             recorder.describe(_prepared(message))
                         case TrialFinished(result=result):
                             recorder.record(result)
-                            elapsed_s.setdefault((result.trial.scenario.name, result.label), []).append(
-                                result.elapsed_s
-                            )
+                            finished.append(result)
                         case RunFinished():
                             ending = message.ending
                     show(message)
@@ -194,7 +194,7 @@ def conduct(
     finally:
         recorder.describe({"finished": _now()})
         recorder.finish(ending)
-        History(cache_directory()).add({k: v for k, v in elapsed_s.items() if max(v) > 0})
+        History(cache_directory()).add(finished)
     return recorder.path
 
 
@@ -266,3 +266,13 @@ def _after_preparation(plan: Plan, labels: Mapping[str, str]) -> dict[str, Any]:
             for t in plan.trials
         ],
     }  # fmt: skip
+
+
+def bury(path: Path) -> None:
+    """Write into the run.json of a run whose worker was killed that it was. The parts stay as they are."""
+    if (path / "run.json").is_file():
+        info = json.loads((path / "run.json").read_text("utf-8"))
+        if not info.get("ending"):
+            part = path / ".run.json"
+            part.write_text(json.dumps({**info, "ending": "killed"}, indent=1, ensure_ascii=False) + "\n", "utf-8")
+            part.replace(path / "run.json")

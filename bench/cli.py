@@ -95,7 +95,7 @@ def run(
 
     The profile "quick" gives a first answer; --profile standard or thorough gives one to rely on.
     """
-    from bench.application import check_ground, choose
+    from bench.application import bury, check_ground, choose
     from bench.places import new_run_id
     from bench.supervisor import supervise
 
@@ -111,7 +111,9 @@ def run(
     def work(guard: Guardian) -> int:
         return _guarded(lambda: _measure(request, choice, run_id, guard, events, report=not no_report))
 
-    raise typer.Exit(supervise(run_id, work))
+    code = supervise(run_id, work)
+    bury(request.results / run_id)
+    raise typer.Exit(code)
 
 
 def _measure(request: Request, choice: Choice, run_id: str, guard: Guardian, events: str, *, report: bool) -> int:

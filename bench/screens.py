@@ -33,13 +33,12 @@ def table_of(*columns: str, title: str = "") -> Table:
 
 def closing(console: Console, run: Run, report: Path | None = None) -> None:
     """Print what a run says: the answers, one table, what failed or was skipped, where everything is."""
-    from rich.padding import Padding
     from rich.text import Text
 
     summary = summarise(run)
     console.print()
     for answer in summary.answers:
-        console.print(Padding(Text(answer.sentence), (0, 0, 0, 0)))
+        console.print(Text(answer.sentence))
     console.print()
     for table in _tables(summary, console.width):
         console.print(table)

@@ -16,6 +16,7 @@ import os
 import signal
 import sys
 import time
+import traceback
 from collections.abc import Callable
 from types import FrameType
 
@@ -111,6 +112,8 @@ def _work(run_id: str, front: int, guardian: Guardian, work: Callable[[Guardian]
         code = ExitCode.INTERRUPTED
     except Terminated:
         code = ExitCode.TERMINATED
+    except BaseException:  # noqa: BLE001  # the last frame of this process: nobody else could show it
+        traceback.print_exc()
     finally:
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(OSError, ValueError):
