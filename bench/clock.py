@@ -147,8 +147,8 @@ class Channel(Listener):
     """The listener an instance's agent talks to: stamps its marks, carries requests to it.
 
     Lines from the agent: `INIT <nonce>`, `READY <nonce> <ns>` (so many nanoseconds before, the workload did not
-    answer yet), and `DONE <id> <exit code> <bytes>` followed by so many bytes of output. Lines to the agent: `PING <nonce>` (ask the workload again, then say READY)
-    and `RUN <id> <shell command>`.
+    answer yet), and `DONE <id> <exit code> <bytes>` followed by so many bytes of output. Lines to the agent:
+    `PING <nonce>` (ask the workload again, then say READY) and `RUN <id> <shell command>`.
 
     Args:
         path: where to listen.

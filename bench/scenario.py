@@ -89,7 +89,7 @@ class Subject(_Declared):
         value = self.options.get(key, default)
         return str(value).lower() if isinstance(value, bool) else str(value)
 
-    def flag(self, key: str, default: bool = False) -> bool:
+    def flag(self, key: str, *, default: bool = False) -> bool:
         """Return one option as a truth value."""
         return bool(self.options.get(key, default))
 
@@ -264,6 +264,6 @@ def _check_names(
         ("profiles", tuple(scenario.profiles), profiles),
         ("headline", (scenario.headline,), {m.name: m for m in scenario.metrics}),
     ):
-        for name in names:
-            if name not in known:
-                faults.append(f"{file}: {place}: there is no {name!r}; {did_you_mean(name, known)}")
+        faults += [
+            f"{file}: {place}: there is no {name!r}; {did_you_mean(name, known)}" for name in names if name not in known
+        ]
