@@ -155,7 +155,7 @@ class Catalogue(_Declared):
 def load(directory: Path = DIRECTORY, extra: tuple[Path, ...] = ()) -> Catalogue:
     """Read all scenario, subject and profile files below the directory, and a user's extra files.
 
-    A file with a [subjects.NAME] or [profiles.NAME] table adds subjects and profiles; any other file is a scenario.
+    A file without a question is no scenario: its [subjects.NAME] and [profiles.NAME] tables add subjects and profiles.
 
     Raises:
         ScenarioError: with one line for every fault of every file.
@@ -170,9 +170,9 @@ def load(directory: Path = DIRECTORY, extra: tuple[Path, ...] = ()) -> Catalogue
         content = _parse(path, faults)
         if content is None:
             continue
-        if content.keys() & {"subjects", "profiles"} and "probe" not in content:
-            _add_subjects(content.get("subjects", {}), subjects, path, faults)
-            for name, table in content.get("profiles", {}).items():
+        if not content.keys() & {"question", "probe", "metrics", "headline"}:
+            _add_subjects(_tables(content, "subjects", path, faults), subjects, path, faults)
+            for name, table in _tables(content, "profiles", path, faults).items():
                 profile = _validate(Profile, {**table, "name": name}, path, f"profiles.{name}", faults)
                 if profile is not None:
                     profiles[name] = profile
@@ -200,6 +200,14 @@ def _parse(path: Path, faults: list[str]) -> dict[str, Any] | None:
     except tomllib.TOMLDecodeError as error:
         faults.append(f"{path.name}: is not TOML: {error}")
     return None
+
+
+def _tables(content: Mapping[str, Any], key: str, path: Path, faults: list[str]) -> dict[str, dict[str, Any]]:
+    """Return the tables [key.NAME] of a file; what else stands under the key is a fault."""
+    value = content.get(key, {})
+    named = value if isinstance(value, dict) else {"": value}
+    faults += [f"{path.name}: {key}.{n}: is no table" for n, table in named.items() if not isinstance(table, dict)]
+    return {name: table for name, table in named.items() if isinstance(table, dict)}
 
 
 def _add_subjects(tables: Mapping[str, Any], known: dict[str, Subject], path: Path, faults: list[str]) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from bench.application import new_run_id, open_session
+from bench.places import new_run_id, open_session
 from bench.backends import load_backend
 from bench.backends.base import Backend, Instance, Session
 from bench.clock import Event

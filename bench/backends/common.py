@@ -51,13 +51,13 @@ def descendants(pid: int) -> tuple[int, ...]:
     while waiting:
         current = waiting.pop()
         try:
-            tasks = os.listdir(f"/proc/{current}/task")
+            tasks = list(Path(f"/proc/{current}/task").iterdir())
         except OSError:
             continue
         found.append(current)
         for task in tasks:
             with contextlib.suppress(OSError):
-                waiting += map(int, Path(f"/proc/{current}/task/{task}/children").read_text("ascii").split())
+                waiting += map(int, (task / "children").read_text("ascii").split())
     return tuple(found)
 
 

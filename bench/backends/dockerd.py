@@ -60,8 +60,9 @@ class PrivateDockerd:
         daemon = find_program("dockerd") or "dockerd"
         namespace = f"bench-{self._session.run_id[-6:]}"
         with log:
+            words = ["sh", "-c", script, daemon, str(configuration), namespace]
             self._process = subprocess.Popen(
-                ["unshare", "--mount", "--propagation", "private", "sh", "-c", script, daemon, str(configuration), namespace],
+                ["unshare", "--mount", "--propagation", "private", *words],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
         self._session.guard.watch("process", str(self._process.pid))

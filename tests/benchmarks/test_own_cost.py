@@ -13,15 +13,17 @@ import statistics
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from pytest_benchmark.fixture import BenchmarkFixture
 
 from bench.backends.docker import DockerBackend
 from bench.clock import Event
 from bench.rootfs.agent import PATH_INSIDE
 from tests.conftest import Engines
+
+if TYPE_CHECKING:
+    from pytest_benchmark.fixture import BenchmarkFixture
 
 ROUNDS = 25
 
@@ -108,7 +110,6 @@ def test_start_by_the_suite(
     )
     ratio = statistics.median(suite_s) / statistics.median(raw_s)
     benchmark.extra_info["ratio of medians, suite / raw client, requested→ready"] = round(ratio, 4)
-    print(f"\nsuite / raw client, medians of {len(suite_s)} interleaved starts: {ratio:.3f}")
 
 
 def test_start_by_a_raw_client(
