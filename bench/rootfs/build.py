@@ -16,6 +16,7 @@ from pathlib import Path, PurePosixPath
 
 from bench.errors import BuildError
 from bench.rootfs.agent import agent_binary
+from bench.rootfs.guest import guest_files, guest_links
 from bench.rootfs.recipe import DIRECTORY, Recipe, load_recipe
 
 __all__ = ["DIRECTORY", "EPOCH", "Recipe", "Tree", "build_tree", "load_recipe"]
@@ -68,7 +69,8 @@ def build_tree(recipe: Recipe, cache: Path, say: Say = lambda _: None, *, guest:
         BuildError: mmdebstrap is missing or failed; the message ends with what it said last.
     """
     agent = agent_binary(cache)
-    content = json.dumps([_FORMAT, recipe.model_dump(mode="json"), guest, _sha256(agent)], sort_keys=True)
+    own = [dict(guest_files(recipe)), dict(guest_links())] if guest else []
+    content = json.dumps([_FORMAT, recipe.model_dump(mode="json"), own, _sha256(agent)], sort_keys=True)
     digest = hashlib.sha256(content.encode()).hexdigest()
     place = cache / "rootfs" / f"{recipe.name}{'-guest' if guest else ''}-{digest[:12]}"
     if not (place / "tree.json").exists():
@@ -99,8 +101,8 @@ def _build(recipe: Recipe, agent: Path, place: Path, say: Say, *, guest: bool) -
     packages = recipe.packages + (recipe.guest if guest else ())
     say(f"building {recipe.name}{' for a guest' if guest else ''}: {recipe.variant}, {len(packages)} packages named")
     mmdebstrap(recipe.suite, recipe.variant, packages, raw)
-    files = {**recipe.files, **(recipe.guest_files if guest else {})}
-    links = recipe.guest_links if guest else {}
+    files = {**recipe.files, **(guest_files(recipe) if guest else {})}
+    links = guest_links() if guest else {}
     with tarfile.open(raw) as source, tarfile.open(place / "root.tar", "w", format=tarfile.PAX_FORMAT) as target:
         summary = _repack(source, target, recipe.drop, {*files, *links})
         names = {*summary.names}
@@ -228,14 +230,14 @@ def _link_applets(target: tarfile.TarFile, source: tarfile.TarFile, names: set[s
     with tempfile.NamedTemporaryFile(delete=False) as copy:
         shutil.copyfileobj(content, copy)
     try:
-        os.chmod(copy.name, 0o700)
+        Path(copy.name).chmod(0o700)
         # busybox goes by the name it is called by.
         command, program = ["busybox", "--list-full"], copy.name
         listed = subprocess.run(command, executable=program, capture_output=True, text=True, check=True).stdout
     except (OSError, subprocess.CalledProcessError) as error:
         raise BuildError(f"the tree's busybox does not run here: {error}") from error
     finally:
-        os.unlink(copy.name)
+        Path(copy.name).unlink()
     for path in sorted(set(listed.split()) - names):
         _add_directory(target, str(PurePosixPath(path).parent), names)
         target.addfile(_linked(path, "/bin/busybox"))

@@ -129,7 +129,7 @@ def unpacked(bzimage: bytes) -> bytes:
 
 
 def _by_program(command: list[str], data: bytes) -> bytes:
-    """Decompress by a program. The kernel's build appends the unpacked size, which programs complain about at the end."""
+    """Decompress by a program, whose complaint about what follows the packed data does not matter."""
     try:
         done = subprocess.run(command, input=data, capture_output=True, check=False)
     except FileNotFoundError as error:

@@ -51,9 +51,6 @@ class Recipe(BaseModel):
     """The path of the HTTP request whose status 200 means that the app answers."""
     guest: tuple[_Package, ...] = ()
     """Packages that only a VM with its own init and boot loader needs: the price of being a machine."""
-    guest_files: Mapping[_Inside, str] = Field(default_factory=dict)
-    guest_links: Mapping[_Inside, str] = Field(default_factory=dict)
-    """Symbolic links of such a VM: path → what it points to."""
 
     def command(self) -> tuple[str, ...]:
         """Return the app's command with its port filled in."""
