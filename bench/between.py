@@ -20,13 +20,11 @@ from bench.sample import Status
 from bench.stats import CONFIDENCE, Row, block_medians, groups, values_needed
 from bench.store import Run
 
-VOLATILE = frozenset({
-    "free_bytes", "available_bytes", "used_bytes", "steal_s", "load", "uptime_s", "reap_latency_s", "pressure_s",
-})  # fmt: skip
+VOLATILE = frozenset({"free_bytes", "available_bytes", "swap_used_bytes", "reap_latency_s"})
 """Facts that differ between any two readings and say little: never listed as a difference."""
 
-_OWN = frozenset({"run_id", "started", "ended", "elapsed_s", "ending", "seed", "order", "plan"})
-"""What every run has of its own in run.json."""
+_OWN = frozenset({"load", "run_id", "started", "ended", "elapsed_s", "ending", "seed", "order", "plan"})
+"""Sections that every run has of its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,31 +76,28 @@ def _compare_two(first: Run, second: Run, margin: float) -> RunComparison:
 def compare_samples(own: Sequence[Row], other: Sequence[Row], *, margin: float = MARGIN) -> Comparison:
     """Compare the rows of one cell in one run with those of the same cell in another: own / other."""
     above, below = list(block_medians(own).values()), list(block_medians(other).values())
-    ratio, low, high, otherwise = _ratio(above, below)
+    interval, otherwise = _ratio(above, below)
     failed = sum(row["status"] != Status.OK for row in (*own, *other))
     return conclude(
-        own[0], other[0], ratio=ratio, low=low, high=high, blocks=min(len(above), len(below)), lost=failed,
+        own[0], other[0], interval, blocks=min(len(above), len(below)), lost=failed,
         margin=margin, otherwise=otherwise,
     )  # fmt: skip
 
 
-def _ratio(above: list[float], below: list[float]) -> tuple[float | None, float | None, float | None, str]:
-    """Return ratio, interval and, where there is no interval, why."""
-    needed = values_needed()
-    few = f"{min(len(above), len(below))} blocks in one of the runs; a verdict needs {needed}"
+def _ratio(above: list[float], below: list[float]) -> tuple[tuple[float | None, float | None, float | None], str]:
+    """Return (ratio, low, high) and, where there is no interval, why."""
     if not above or not below:
-        return None, None, None, "one of the runs has no value"
-    if len({*above, *below}) == 1:
-        enough = min(len(above), len(below)) >= needed
-        return (1.0, 1.0, 1.0, "") if enough else (1.0, None, None, few)
-    if min(*above, *below) <= 0.0:
-        return None, None, None, "values of 0 or below have no ratio"
-    first, second = [math.log(value) for value in above], [math.log(value) for value in below]
+        return (None, None, None), "one of the runs has no value"
+    fewest, needed = min(len(above), len(below)), values_needed()
+    constant = len({*above, *below}) == 1
+    if not constant and min(*above, *below) <= 0.0:
+        return (None, None, None), "values of 0 or below have no ratio"
+    first, second = ([0.0 if constant else math.log(value) for value in values] for values in (above, below))
     ratio = math.exp(statistics.median(a - b for a in first for b in second))
-    if min(len(above), len(below)) < needed:
-        return ratio, None, None, few
+    if fewest < needed:
+        return (ratio, None, None), f"{fewest} blocks in one of the runs; a verdict needs {needed}"
     low, high = shift_interval(first, second)
-    return ratio, math.exp(low), math.exp(high), ""
+    return (ratio, math.exp(low), math.exp(high)), ""
 
 
 def shift_interval(xs: Sequence[float], ys: Sequence[float], confidence: float = CONFIDENCE) -> tuple[float, float]:

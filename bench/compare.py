@@ -198,25 +198,27 @@ def compare_cell(
         ratios = ratio_per_block(numerators, denominators)
     except ValueError as error:
         problem = str(error)
-    ratio, low, high = paired_ratio(list(ratios.values()), confidence) if ratios else (None, None, None)
+    interval = paired_ratio(list(ratios.values()), confidence) if ratios else (None, None, None)
     if not problem:
         few = f"{len(common)} common blocks; a verdict needs {values_needed(confidence)}"
         problem = few if common else "no block has a value of both"
     return conclude(
-        own[0], other[0], ratio=ratio, low=low, high=high, blocks=len(common), lost=len(blocks) - len(common),
+        own[0], other[0], interval, blocks=len(common), lost=len(blocks) - len(common),
         margin=margin, otherwise=problem,
     )  # fmt: skip
 
 
 def conclude(
-    own: Row, other: Row, *, ratio: float | None, low: float | None, high: float | None, blocks: int, lost: int,
+    own: Row, other: Row, interval: tuple[float | None, float | None, float | None], *, blocks: int, lost: int,
     margin: float, otherwise: str,
 ) -> Comparison:  # fmt: skip
     """Return the comparison of two cells, each named by one of its rows, with the verdict on its interval.
 
     Args:
+        interval: ratio, low, high.
         otherwise: the reason for INCONCLUSIVE where there is no interval.
     """
+    ratio, low, high = interval
     verdict, reason = Verdict.INCONCLUSIVE, otherwise
     if low is not None and high is not None:
         verdict, reason = judge(low, high, margin, Better(own["better"]))

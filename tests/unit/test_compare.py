@@ -222,8 +222,12 @@ def run(name: str, content: list[dict[str, Any]], **facts: Any) -> Run:
 
 
 def test_runs_are_compared_after_their_facts() -> None:
-    first = run("first", rows("a", [1.0, 1.1, 0.9, 1.0, 1.05, 0.95]), cpu={"governor": "performance"}, load=1)
-    second = run("second", rows("a", [2.0, 2.1, 1.9, 2.0, 2.05, 1.95]), cpu={"governor": "powersave"}, load=2)
+    first = run(
+        "first", rows("a", [1.0, 1.1, 0.9, 1.0, 1.05, 0.95]), cpu={"governor": "performance"}, load={"load": [1]}
+    )
+    second = run(
+        "second", rows("a", [2.0, 2.1, 1.9, 2.0, 2.05, 1.95]), cpu={"governor": "powersave"}, load={"load": [2]}
+    )
     (found,) = compare_runs([first, second])
     assert [(d.what, d.first, d.second) for d in found.differences] == [
         ("facts.cpu.governor", "performance", "powersave")
