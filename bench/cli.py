@@ -117,22 +117,26 @@ def run(
 
 
 def _measure(request: Request, choice: Choice, run_id: str, guard: Guardian, events: str, *, report: bool) -> int:
-    """Walk the data's way, once: available → plan → execute and record → read → report → closing screen."""
+    """Walk the data's way, once: check → plan → execute and record → read → report → closing screen."""
     from bench.application import availability, conduct, lay_out
+    from bench.messages import Preparing
     from bench.progress import watcher_for
     from bench.store import read_run
     from bench.summary import summarise
 
+    path, page = request.results / run_id, None
     watcher = watcher_for(events)
     try:
         plan = lay_out(choice, availability(choice.subjects))
         conduct(request, choice, plan, run_id, guard, watcher.show)
+        measured = read_run(path)
+        if report and plan.trials:
+            watcher.show(Preparing(text="writing the report"))
+            page = _write_report(measured)
     finally:
         watcher.close()
-        if (request.results / run_id / "run.json").is_file():
-            measured = read_run(request.results / run_id)
-            page = _write_report(measured.path) if report and measured.info["ending"] == "complete" else None
-            _close_with(measured.path, page, events)
+        if (path / "run.json").is_file():
+            _close_with(path, page, events)
     return summarise(measured).exit_code
 
 
@@ -149,16 +153,14 @@ def _close_with(path: Path, page: Path | None, events: str) -> None:
         closing(_console(), read_run(path), page)
 
 
-def _write_report(path: Path) -> Path | None:
+def _write_report(measured: Run) -> Path | None:
     """Make the HTML report beside the samples; say so if it cannot be made, and keep the results."""
     try:
-        from bench.store import read_run
-
-        return _reporter()(read_run(path), path / "report.html")
+        return _reporter()(measured, measured.path / "report.html")
     except BenchError as error:
         _complain(error)
     except (ImportError, AttributeError) as error:
-        _complain(BenchError(f"the report cannot be made: {error}", f"bench report {path.name}"))
+        _complain(BenchError(f"the report cannot be made: {error}", f"bench report {measured.run_id}"))
     return None
 
 
@@ -247,7 +249,7 @@ def _attributes(content: dict[str, Any]) -> list[tuple[str, str]]:
         if key == "metrics":
             text = "\n".join(f"{m['name']}: {m['title'] or '–'} ({m['unit']}, {m['better']} is better)" for m in value)
         elif isinstance(value, dict):
-            text = "\n".join(f"{k} = {v}" for k, v in value.items())
+            text = "\n".join(f"{k} = {', '.join(v) if isinstance(v, list) else v}" for k, v in value.items())
         else:
             text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
         lines.append((key, text))

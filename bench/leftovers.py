@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ LABEL = "bench.run"
 """The label every object in a container engine carries; its value is the run's id."""
 
 _DIRECTORY = re.compile(r"^bench-[0-9a-f]{6}$")
+_YOUNG_S = 60.0
 _SOCKETS = ("/run/docker.sock", "/var/run/docker.sock")
 
 
@@ -33,14 +35,11 @@ class Leftover:
 
 def find(scratch: Path = Path("/var/tmp")) -> list[Leftover]:  # noqa: S108
     """Return what dead runs left on this host, without touching it. Runs that are going on are not looked at."""
-    living = set(_living_runs())
-    found = [item for journal in _journals() if _owner_is_dead(journal) for item in _journalled(journal)]
-    for base in dict.fromkeys((*runtime_bases(), scratch)):
-        found += [
-            Leftover(f"directory {path}", ("directory", str(path)))
-            for path in _own_directories(base)
-            if path.name.removeprefix("bench-") not in {run[-6:] for run in living}
-        ]
+    folders = [path for base in dict.fromkeys((*runtime_bases(), scratch)) for path in _own_directories(base)]
+    living = {path.name.removeprefix("bench-") for path in folders if _is_alive(path)}
+    dead = [path for path in folders if path.name.removeprefix("bench-") not in living]
+    found = [item for path in dead for item in _journalled(path / "journal")]
+    found += [Leftover(f"directory {path}", ("directory", str(path))) for path in dead]
     for socket_path in dict.fromkeys(str(Path(s).resolve()) for s in _SOCKETS if Path(s).exists()):
         found += _labelled(socket_path, living)
     return list({item.entry: item for item in found}.values())
@@ -65,36 +64,31 @@ def _own_directories(base: Path) -> Iterator[Path]:
             yield path
 
 
-def _journals() -> Iterator[Path]:
-    for base in runtime_bases():
-        for directory in _own_directories(base):
-            if (directory / "journal").is_file():
-                yield directory / "journal"
+def _is_alive(directory: Path) -> bool:
+    """Say whether the worker or the front process of a directory's run lives, or it was only just made."""
+    owners = [_words(directory / "owner"), _words(directory / "journal")[1:]]
+    if not owners[0]:
+        return time.time() - directory.stat().st_mtime < _YOUNG_S
+    return any(w[1] and sweeper.start_time(int(w[0])) == w[1] for w in owners if len(w) == 3 and w[0].isdigit())
 
 
-def _owner(journal: Path) -> tuple[int, str, str]:
-    """Return (pid, start time, run id) of the front process a journal belongs to."""
-    words = journal.read_text("utf-8", "surrogateescape").split("\n", 1)[0].split("\t")
-    return (int(words[1]), words[2], words[3]) if len(words) == 4 and words[1].isdigit() else (0, "", "")
-
-
-def _owner_is_dead(journal: Path) -> bool:
-    pid, started, _ = _owner(journal)
-    return not pid or not started or sweeper.start_time(pid) != started
-
-
-def _living_runs() -> Iterator[str]:
-    for journal in _journals():
-        if not _owner_is_dead(journal):
-            yield _owner(journal)[2]
+def _words(path: Path) -> list[str]:
+    """Return the words of a file's first line: (pid, start, run id) of an owner; a journal has one before them."""
+    try:
+        return path.read_text("utf-8", "surrogateescape").split("\n", 1)[0].split("\t")
+    except OSError:
+        return []
 
 
 def _journalled(journal: Path) -> Iterator[Leftover]:
     """Yield what a journal names that still exists."""
+    words = _words(journal)
+    if len(words) != 4:
+        return
     watch = sweeper.Watchlist()
+    watch.take(f"+\tmarked\t{words[3]}")
     for line in journal.read_text("utf-8", "surrogateescape").splitlines()[1:]:
         watch.take(line)
-    watch.take(f"+\tmarked\t{_owner(journal)[2]}")
     for entry in watch.entries:
         if _exists(entry):
             yield Leftover(f"{entry[0]} {' '.join(entry[1:])}", entry)
@@ -124,7 +118,7 @@ def _labelled(socket_path: str, living: set[str]) -> Iterator[Leftover]:
         for item in sweeper.list_labelled(socket_path, kind, query, LABEL):
             labels: object = item.get("Labels")
             run = str(labels.get(LABEL, "")) if isinstance(labels, dict) else ""
-            if run and run not in living:
+            if run and run[-6:] not in living:
                 counts[run] = counts.get(run, 0) + 1
     for run, count in counts.items():
         yield Leftover(

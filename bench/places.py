@@ -38,6 +38,7 @@ def open_session(run_id: str, guard: Guard | None = None, scratch: Path | None =
             # 0711: an engine or QEMU under another user must reach the sockets, but not list the folder.
             path.mkdir(mode=0o711)
             path.chmod(0o711)
+            (path / "owner").write_text(f"{os.getpid()}\t{sweeper.start_time(os.getpid())}\t{run_id}\n", "ascii")
         keep = getattr(guard, "keep_journal", None)
         if keep is not None:
             keep(directory / "journal")

@@ -307,7 +307,7 @@ class Live:
         elif course.trial is not None:
             since = time.strftime("%H:%M:%S", time.localtime(course.trial_began))
             usual = format_value(course.trial.expected_s, Unit.SECONDS, digits=1)
-            text = f"{course.trial.scenario.name}: {course.trial.subject.name}, since {since}, usually {usual}"
+            text = f"{course.trial.scenario.name}: {course.trial.subject.name}, since {since}, expected to take {usual}"
             parts.append(Text(text, overflow="ellipsis", no_wrap=True))
         if course.lanes:
             parts.append(self._lanes())
@@ -322,8 +322,9 @@ class Live:
         elapsed = short_time(time.monotonic() - course.began)
         left = short_time(course.left_s())
         failed = f", {course.failed} failed" if course.failed else ""
+        under_way = f"trial {min(course.done + 1, course.total)} of {course.total}{failed}"
         grid.add_row(
-            f"trial {min(course.done + 1, course.total)} of {course.total}{failed}",
+            under_way if course.done or course.trial else f"{course.total} trials planned",
             ProgressBar(total=max(1, course.total), completed=course.done, width=max(10, self._console.width - 54)),
             f"{elapsed} gone, about {left} to go",
         )

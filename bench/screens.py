@@ -194,10 +194,13 @@ def catalogue_screen(console: Console, catalogue: Catalogue) -> None:
 
 def availability_screen(console: Console, available: Mapping[str, Availability]) -> None:
     """Print which subjects can be measured here, by which engine, or why not."""
-    table = table_of("subject", "usable", "by, or why not")
+    groups: dict[tuple[bool, str], list[str]] = {}
     for name, found in available.items():
         why = found.detail if found.usable else found.reason + (f" → {found.hint}" if found.hint else "")
-        table.add_row(name, "[green]yes[/]" if found.usable else "[yellow]no[/]", _plain(why))
+        groups.setdefault((found.usable, why), []).append(name)
+    table = table_of("usable", "subjects", "by, or why not")
+    for (usable, why), names in groups.items():
+        table.add_row("[green]yes[/]" if usable else "[yellow]no[/]", ", ".join(names), _plain(why))
     console.print(table)
 
 

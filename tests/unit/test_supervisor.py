@@ -14,7 +14,6 @@ from pathlib import Path
 import pytest
 
 from bench.store import read_run
-from bench.supervisor import supervise
 from bench.sweeper import start_time
 
 CLINGY = Path(__file__).with_name("clingy.py")
@@ -191,7 +190,3 @@ def work(guard):
     return 9 if os.path.exists(f"/proc/{pid}") else 0
 """
     assert "0\n" == _supervised(body.replace('"sleep 0.1 & echo $!"', '"sleep 0.1 >/dev/null & echo $!"')).stdout
-
-
-def test_supervise_is_for_single_threaded_callers_and_says_so() -> None:
-    assert "before any thread" in (supervise.__doc__ or "")
