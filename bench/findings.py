@@ -322,8 +322,7 @@ def spinning_disk(facts: Facts) -> Finding | None:
 
 def containerised(facts: Facts) -> Finding | None:
     """The suite runs on the host itself."""
-    kind = facts.kernel.container
-    if kind is None:
+    if (kind := facts.kernel.container) is None:
         return None
     return Finding(
         rule="container", level=Level.INFO, what=f"The suite seems to run inside a container ({kind}).",

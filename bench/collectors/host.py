@@ -6,6 +6,7 @@ Documentation/admin-guide/ and Documentation/ABI/ of the Linux source; the file 
 
 from __future__ import annotations
 
+import math
 import re
 from enum import StrEnum
 from pathlib import Path
@@ -33,11 +34,21 @@ def number(path: Path) -> int | None:
 
 
 def whole(words: str | None) -> int | None:
-    """Return a whole number, or None."""
+    """Return a whole number of at most 64 bits, as the kernel's all are, or None."""
     try:
-        return None if words is None else int(words)
+        value = None if words is None else int(words)
     except ValueError:
         return None
+    return value if value is not None and abs(value) < 1 << 64 else None
+
+
+def decimal(words: str) -> float | None:
+    """Return a finite decimal number, or None."""
+    try:
+        value = float(words)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
 
 
 def state(words: str | None, on: tuple[str, ...] = ("1", "Y", "y"), off: tuple[str, ...] = ("0", "N", "n")) -> State:
@@ -219,7 +230,7 @@ def pressure(root: Path) -> dict[str, float] | None:
     """
     found = {}
     for resource in ("cpu", "io", "memory"):
-        match = re.search(r"some avg10=(\d+\.\d+)", text(root / "proc/pressure" / resource) or "")
+        match = re.search(r"some avg10=(\d{1,3}\.\d+)", text(root / "proc/pressure" / resource) or "")
         if match:
             found[resource] = round(float(match[1]) / 100.0, 6)
     return found or None
@@ -257,17 +268,11 @@ def rotational(root: Path, device: str) -> State:
 
 def loads(root: Path) -> tuple[float, float, float] | None:
     """Return the load averages over 1, 5 and 15 minutes (proc_loadavg(5))."""
-    words = (text(root / "proc/loadavg") or "").split()[:3]
-    try:
-        one, five, fifteen = map(float, words)
-    except ValueError:
-        return None
-    return one, five, fifteen
+    found = [decimal(words) for words in (text(root / "proc/loadavg") or "").split()[:3]]
+    known = [value for value in found if value is not None]
+    return (known[0], known[1], known[2]) if len(known) == 3 else None
 
 
 def uptime_s(root: Path) -> float | None:
     """Return the seconds since boot (proc_uptime(5))."""
-    try:
-        return float((text(root / "proc/uptime") or "").split()[0])
-    except (IndexError, ValueError):
-        return None
+    return decimal((text(root / "proc/uptime") or "").partition(" ")[0])
