@@ -17,21 +17,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bench.errors import BenchError, ExitCode, UsageError
+from bench.console import answers, guarded
+from bench.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from rich.console import Console
-
     from bench.application import Choice, Request
     from bench.guardian import Guardian
-    from bench.store import Run
-
-_debugging = False
-
-FAULT = 70
-"""The exit code of a fault in bench itself (EX_SOFTWARE of sysexits.h)."""
 
 app = typer.Typer(
     name="bench",
@@ -96,6 +87,7 @@ def run(
     The profile "quick" gives a first answer; --profile standard or thorough gives one to rely on.
     """
     from bench.application import bury, check_ground, choose
+    from bench.measure import measure
     from bench.places import new_run_id
     from bench.supervisor import supervise
 
@@ -109,66 +101,11 @@ def run(
     run_id = new_run_id()
 
     def work(guard: Guardian) -> int:
-        return _guarded(lambda: _measure(request, choice, run_id, guard, events, report=not no_report))
+        return guarded(lambda: measure(request, choice, run_id, guard, events, report=not no_report))
 
     code = supervise(run_id, work)
     bury(request.results / run_id)
     raise typer.Exit(code)
-
-
-def _measure(request: Request, choice: Choice, run_id: str, guard: Guardian, events: str, *, report: bool) -> int:
-    """Walk the data's way, once: check → plan → execute and record → read → report → closing screen."""
-    from bench.application import availability, conduct, lay_out
-    from bench.messages import Preparing
-    from bench.progress import watcher_for
-    from bench.store import read_run
-    from bench.summary import summarise
-
-    path, page = request.results / run_id, None
-    watcher = watcher_for(events)
-    try:
-        plan = lay_out(choice, availability(choice.subjects))
-        conduct(request, choice, plan, run_id, guard, watcher.show)
-        measured = read_run(path)
-        if report and plan.trials:
-            watcher.show(Preparing(text="writing the report"))
-            page = _write_report(measured)
-    finally:
-        watcher.close()
-        if (path / "run.json").is_file():
-            _close_with(path, page, events)
-    return summarise(measured).exit_code
-
-
-def _close_with(path: Path, page: Path | None, events: str) -> None:
-    """Print the closing screen, or its JSON line."""
-    from bench.screens import closing
-    from bench.store import read_run
-
-    if events == "json":
-        from bench.progress import JsonLines
-
-        JsonLines(sys.stdout).write({"event": "written", "run": str(path), "report": str(page) if page else None})
-    else:
-        closing(_console(), read_run(path), page)
-
-
-def _write_report(measured: Run) -> Path | None:
-    """Make the HTML report beside the samples; say so if it cannot be made, and keep the results."""
-    try:
-        return _reporter()(measured, measured.path / "report.html")
-    except BenchError as error:
-        _complain(error)
-    except (ImportError, AttributeError) as error:
-        _complain(BenchError(f"the report cannot be made: {error}", f"bench report {measured.run_id}"))
-    return None
-
-
-def _reporter() -> Callable[[Run, Path], Path]:
-    """Return the report's one function, imported when it is needed: it brings the charts' libraries."""
-    from report import write
-
-    return write
 
 
 @app.command(no_args_is_help=True)
@@ -198,7 +135,7 @@ def _print_plan(choice: Choice) -> None:
 
     available = availability(choice.subjects)
     laid = lay_out(choice, available)
-    plan_screen(_console(), laid, available)
+    plan_screen(answers(), laid, available)
     if not laid.trials:
         raise typer.Exit(ExitCode.NOTHING_MEASURED)
 
@@ -209,7 +146,7 @@ def list_command(scenarios: Scenarios = None, subjects: Extra = None) -> None:
     from bench import scenario
     from bench.screens import catalogue_screen
 
-    catalogue_screen(_console(), scenario.load(scenarios or scenario.DIRECTORY, tuple(subjects or ())))
+    catalogue_screen(answers(), scenario.load(scenarios or scenario.DIRECTORY, tuple(subjects or ())))
 
 
 @app.command(no_args_is_help=True)
@@ -227,7 +164,7 @@ def show(
     catalogue = scenario.load(scenarios or scenario.DIRECTORY, tuple(subjects or ()))
     found = catalogue.scenarios.get(name) or catalogue.subjects.get(name) or catalogue.profiles.get(name)
     if found is not None:
-        record_screen(_console(), f"{type(found).__name__.lower()} {name}", _attributes(found.model_dump(mode="json")))
+        record_screen(answers(), f"{type(found).__name__.lower()} {name}", _attributes(found.model_dump(mode="json")))
         return
     folder = results or _results()
     if not (Path(name) / "run.json").is_file() and not any(p.name.startswith(name) for p in list_runs(folder)):
@@ -237,7 +174,7 @@ def show(
         raise UsageError(f'there is no scenario, subject, profile or run "{name}"', did_you_mean(name, known))
     path = find_run(folder, name)
     page = path / "report.html"
-    closing(_console(), read_run(path), page if page.is_file() else None)
+    closing(answers(), read_run(path), page if page.is_file() else None)
 
 
 def _attributes(content: dict[str, Any]) -> list[tuple[str, str]]:
@@ -268,7 +205,7 @@ def doctor(scenarios: Scenarios = None, subjects: Extra = None) -> None:
     from bench.screens import availability_screen, facts_screen
 
     catalogue = scenario.load(scenarios or scenario.DIRECTORY, tuple(subjects or ()))
-    console = _console()
+    console = answers()
     available = availability(tuple(catalogue.subjects.values()))
     availability_screen(console, available)
     facts_screen(console, host_facts())
@@ -286,7 +223,7 @@ def runs(results: Results = None) -> None:
     if not known:
         typer.echo(f"there is no run in {results or _results()} yet: bench run all")
         return
-    runs_screen(_console(), [(path.name, _info(path)) for path in known])
+    runs_screen(answers(), [(path.name, _info(path)) for path in known])
 
 
 def _info(path: Path) -> dict[str, Any]:
@@ -311,10 +248,11 @@ def report(
 
     The newest run, if none is named.
     """
+    from bench.measure import reporter
     from bench.store import find_run, read_run
 
     path = find_run(results or _results(), run)
-    page = _reporter()(read_run(path), out or path / "report.html")
+    page = reporter()(read_run(path), out or path / "report.html")
     typer.echo(str(page))
     if open_it:
         typer.launch(page.resolve().as_uri())
@@ -334,7 +272,7 @@ def compare(
 
     if len(runs) < 2:
         raise UsageError("compare needs two runs", "bench runs lists them")
-    between_screen(_console(), [read_run(find_run(results or _results(), name)) for name in runs])
+    between_screen(answers(), [read_run(find_run(results or _results(), name)) for name in runs])
 
 
 @app.command()
@@ -390,57 +328,7 @@ def _results() -> Path:
     return Path(os.environ.get("BENCH_RESULTS") or DIRECTORY)
 
 
-def _console() -> Console:
-    """Return the console for answers: 100 columns where there is no terminal to ask."""
-    from rich.console import Console
-
-    width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else 100
-    return Console(highlight=False, width=width, emoji=False)
-
-
-def _complain(error: BenchError) -> None:
-    sys.stderr.write(f"bench: {error.message}\n")
-    if error.hint:
-        sys.stderr.write(f"  → {error.hint}\n")
-
-
-def _guarded(command: Any) -> int:
-    """Run something; turn what goes wrong into words and an exit code."""
-    try:
-        return int(command() or 0)
-    except BenchError as error:
-        if _debugging:
-            raise
-        _complain(error)
-        return int(error.exit_code)
-    except BrokenPipeError:
-        # The reader of our output has gone (`bench list | head`): what is left to flush has nowhere to go.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        return 0
-    except Exception as error:
-        if _debugging:
-            raise
-        log = _log_of_fault()
-        sys.stderr.write(f"bench: a fault in bench: {type(error).__name__}: {error}\n  → details: {log}\n")
-        return FAULT
-
-
-def _log_of_fault() -> str:
-    """Keep the traceback in a file; return its name, or how to see it."""
-    import tempfile
-    import traceback
-
-    try:
-        with tempfile.NamedTemporaryFile("w", prefix="bench-fault-", suffix=".txt", delete=False) as file:
-            traceback.print_exc(file=file)
-            return file.name
-    except OSError:
-        return "run it again with --debug"
-
-
 def main() -> None:
     """Be the command `bench`."""
-    global _debugging  # noqa: PLW0603  # one process, one command line
-    words = sys.argv[1:]
-    _debugging = "--debug" in words
-    raise SystemExit(_guarded(lambda: app(args=[word for word in words if word != "--debug"])))
+    words = [word for word in sys.argv[1:] if word != "--debug"]
+    raise SystemExit(guarded(lambda: app(args=words)))

@@ -1,0 +1,128 @@
+"""Follows a run's messages: where it stands, what each subject's median is so far, how long the rest will take."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from dataclasses import dataclass, field
+
+from bench.messages import (
+    Message,
+    Prepared,
+    Preparing,
+    RunFinished,
+    RunStarted,
+    TrialFinished,
+    TrialResult,
+    TrialStarted,
+)
+from bench.plan import Plan, Trial
+from bench.sample import Phase, Status
+from bench.units import Unit
+
+
+@dataclass(slots=True)
+class Lane:
+    """What is known of one subject in the current scenario."""
+
+    label: str
+    total: int
+    done: int = 0
+    failed: int = 0
+    values: list[float] = field(default_factory=list)
+
+    @property
+    def median(self) -> float | None:
+        """The median of the headline metric so far; None before the first value."""
+        return statistics.median(self.values) if self.values else None
+
+
+@dataclass(slots=True)
+class Course:
+    """Follows the messages: where the run stands. `trial` is the one under way, None between trials."""
+
+    plan: Plan | None = None
+    trial: Trial | None = None
+    done: int = 0
+    failed: int = 0
+    left_out: int = 0
+    text: str = ""
+    began: float = field(default_factory=time.monotonic)
+    trial_began: float = 0.0
+    lanes: dict[str, Lane] = field(default_factory=dict)
+    block_ended: bool = False
+    _scenario: str = ""
+    _seen: dict[tuple[str, str], list[float]] = field(default_factory=dict)
+
+    @property
+    def total(self) -> int:
+        """How many trials are planned."""
+        return len(self.plan.trials) if self.plan else 0
+
+    def take(self, message: Message) -> None:
+        """Follow one message."""
+        self.block_ended = False
+        match message:
+            case RunStarted(plan=plan) | Prepared(plan=plan):
+                self.plan, self.text = plan, ""
+            case Preparing(text=text):
+                self.text = text
+            case TrialStarted(trial=trial):
+                self.trial, self.trial_began, self.text = trial, time.time(), ""
+                self._enter(trial)
+            case TrialFinished(result=result):
+                self._finish(result)
+            case RunFinished():
+                self.trial = None
+
+    def _enter(self, trial: Trial) -> None:
+        if trial.scenario.name != self._scenario and self.plan is not None:
+            self._scenario = trial.scenario.name
+            mine = [t for t in self.plan.trials if t.scenario.name == trial.scenario.name]
+            names = [s.name for s in self.plan.subjects if any(t.subject.name == s.name for t in mine)]
+            self.lanes = {name: Lane(name, sum(t.subject.name == name for t in mine)) for name in names}
+
+    def _finish(self, result: TrialResult) -> None:
+        if result.trial.index < 0:
+            self.left_out += 1
+            return
+        self.done += 1
+        self.failed += result.failed
+        self._seen.setdefault((result.trial.scenario.name, result.trial.subject.name), []).append(result.elapsed_s)
+        lane = self.lanes[result.trial.subject.name]
+        lane.label = result.label
+        lane.done += 1
+        lane.failed += result.failed
+        value = headline_value(result)
+        if value is not None and result.trial.phase is Phase.MEASURE:
+            lane.values.append(value)
+        if self.plan is not None:
+            following = self.plan.trials[self.done] if self.done < self.total else None
+            self.block_ended = following is None or (
+                (following.scenario.name, following.block) != (result.trial.scenario.name, result.trial.block)
+            )
+        self.trial = None
+
+    def left_s(self) -> float:
+        """Return how long the rest will take, seconds: by what the subject took so far, else by its expected cost."""
+        if self.plan is None:
+            return 0.0
+        left = 0.0
+        for trial in self.plan.trials[self.done :]:
+            seen = self._seen.get((trial.scenario.name, trial.subject.name))
+            left += statistics.median(seen) if seen else trial.expected_s
+        return left
+
+
+def headline_value(result: TrialResult) -> float | None:
+    """Return the value of the scenario's headline metric in a trial: the whole, not one of its parts."""
+    name = result.trial.scenario.headline
+    found = [s for s in result.samples if s.metric == name and s.status is Status.OK]
+    whole = [s for s in found if s.params.get("part", "total") == "total"] or found
+    return whole[0].value if whole else None
+
+
+def headline_unit(trial: Trial) -> Unit:
+    """Return the unit of the trial's headline metric."""
+    metric = trial.scenario.metric(trial.scenario.headline)
+    return metric.unit if metric else Unit.COUNT

@@ -1,0 +1,66 @@
+"""`bench run` from the plan to the closing screen: the data's way, once, spelled out."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bench.application import availability, conduct, lay_out
+from bench.console import answers, complain
+from bench.errors import BenchError
+from bench.messages import Preparing
+from bench.progress import JsonLines, watcher_for
+from bench.store import Run, read_run
+from bench.summary import summarise
+
+if TYPE_CHECKING:
+    from bench.application import Choice, Request
+    from bench.guardian import Guardian
+
+
+def measure(request: Request, choice: Choice, run_id: str, guard: Guardian, events: str, *, report: bool) -> int:
+    """Walk the data's way, once: check → plan → execute and record → read → report → closing screen."""
+    path, page = request.results / run_id, None
+    watcher = watcher_for(events)
+    try:
+        plan = lay_out(choice, availability(choice.subjects))
+        conduct(request, choice, plan, run_id, guard, watcher.show)
+        measured = read_run(path)
+        if report and plan.trials:
+            watcher.show(Preparing(text="writing the report"))
+            page = _write_report(measured)
+    finally:
+        watcher.close()
+        if (path / "run.json").is_file():
+            _close_with(path, page, events)
+    return summarise(measured).exit_code
+
+
+def _close_with(path: Path, page: Path | None, events: str) -> None:
+    """Print the closing screen, or its JSON line."""
+    from bench.screens import closing
+
+    if events == "json":
+        JsonLines(sys.stdout).write({"event": "written", "run": str(path), "report": str(page) if page else None})
+    else:
+        closing(answers(), read_run(path), page)
+
+
+def _write_report(measured: Run) -> Path | None:
+    """Make the HTML report beside the samples; say so if it cannot be made, and keep the results."""
+    try:
+        return reporter()(measured, measured.path / "report.html")
+    except BenchError as error:
+        complain(error)
+    except (ImportError, AttributeError) as error:
+        complain(BenchError(f"the report cannot be made: {error}", f"bench report {measured.run_id}"))
+    return None
+
+
+def reporter() -> Callable[[Run, Path], Path]:
+    """Return the report's one function, imported when it is needed: it brings the charts' libraries."""
+    from report import write
+
+    return write
