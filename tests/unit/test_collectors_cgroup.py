@@ -134,6 +134,14 @@ def test_a_reader_in_a_container_sees_only_what_is_mounted_there(tmp_path: Path)
     assert host.find(52) is None
 
 
+def test_a_name_that_climbs_out_of_the_readers_namespace_is_not_followed(v1: Host) -> None:
+    v1.group("sys/fs/cgroup/other", memory__usage_in_bytes="9\n")
+    v1.group("sys/fs/cgroup/memory", memory__usage_in_bytes="9\n")
+    v1.process(50, "4:memory:/../other\n")
+
+    assert v1.find(50) is None
+
+
 def test_a_group_of_its_own_is_neither_the_root_nor_the_readers(v1: Host) -> None:
     for path in ("", "session", "docker/ab"):
         v1.group(f"sys/fs/cgroup/memory/{path}", memory__usage_in_bytes="9\n")

@@ -70,7 +70,16 @@ def test_a_larger_amount_in_question_allows_a_larger_movement() -> None:
     strict, wide = Clock(), Clock()
 
     assert not settle(series(*values * 20), deadline_s=5, sleep=strict.sleep, clock=strict).calm
-    assert settle(series(*values), scale=500 * MIB, sleep=wide.sleep, clock=wide).calm
+    assert settle(series(*values), scale=500 * MIB, interval_s=1.0, sleep=wide.sleep, clock=wide).calm
+    assert wide.now == 2.0
+
+
+def test_two_equal_readings_are_not_enough() -> None:
+    clock = Clock()
+
+    settled = settle(series(900 * MIB, 900 * MIB, 800 * MIB), sleep=clock.sleep, clock=clock)
+
+    assert (settled.available, settled.calm) == (800 * MIB, True)
 
 
 def test_at_the_deadline_it_says_that_it_did_not_keep_still() -> None:

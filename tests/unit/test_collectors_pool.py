@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import subprocess
+import tempfile
 from pathlib import Path
 
 import pytest
 
+from bench.collectors import pool
 from bench.collectors.pool import flush, pool_used, tree_use
 
 MIB = 1 << 20
@@ -61,10 +63,32 @@ def test_one_file_alone_and_a_path_that_is_not_there(tree: Path) -> None:
 
 def test_another_file_system_below_is_left_out() -> None:
     # /dev is one file system on every Linux, with others mounted below it (/dev/shm, /dev/pts).
-    use = tree_use(Path("/dev"))
+    with tempfile.NamedTemporaryFile(dir="/dev/shm") as other:
+        other.write(b"x" * 4 * MIB)
+        other.flush()
+        use = tree_use(Path("/dev"))
+        alone = tree_use(Path(other.name))
 
     assert use is not None
+    assert alone is not None
     assert use.allocated == pytest.approx(du(Path("/dev")), abs=64 * 1024)
+    assert use.allocated < alone.allocated == 4 * MIB
+
+
+def test_the_pool_is_written_out_before_it_is_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    order: list[str] = []
+    real = os.statvfs
+    monkeypatch.setattr(pool, "flush", lambda path: order.append(f"flush {path}"))
+
+    def noted(path: Path) -> os.statvfs_result:
+        order.append(f"statvfs {path}")
+        return real(path)
+
+    monkeypatch.setattr(os, "statvfs", noted)
+
+    pool_used(tmp_path)
+
+    assert order == [f"flush {tmp_path}", f"statvfs {tmp_path}"]
 
 
 def test_the_pool_is_that_of_df(tmp_path: Path) -> None:
