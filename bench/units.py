@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from decimal import Decimal
 from enum import StrEnum
 
 
@@ -42,13 +43,13 @@ _BYTE_SCALES: tuple[tuple[float, str], ...] = (
     (2.0**10, "KiB"),
     (1.0, "B"),
 )
-_COUNT_SCALES: tuple[tuple[float, str], ...] = ((1e9, "G"), (1e6, "M"), (1e4, "k"), (1.0, ""))
+_COUNT_SCALES: tuple[tuple[float, str], ...] = ((1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""))
 
 
 def scale_for(unit: Unit, typical: float) -> tuple[float, str]:
     """Return (divisor, suffix) that suits a typical value, so that a whole table shares one scale.
 
-    Minutes begin at 120 s and hours at 120 min: "95 s" reads better than "1.58 min".
+    Minutes begin at 120 s and hours at 120 min: "95 s" reads better than "1.58 min". Thousands begin at 10 000.
     """
     size = abs(typical)
     match unit:
@@ -63,9 +64,10 @@ def scale_for(unit: Unit, typical: float) -> tuple[float, str]:
             return 1.0, "CPU s/h"
         case Unit.COUNT | Unit.PER_SECOND:
             tail = "/s" if unit is Unit.PER_SECOND else ""
-            scales = [(d, d, s + tail) for d, s in _COUNT_SCALES]
+            scales = [(d * (10.0 if d == 1e3 else 1.0), d, s + tail) for d, s in _COUNT_SCALES]
     for threshold, divisor, suffix in scales:
-        if size >= threshold:
+        # As it will be written: 0.9999 s is "1.00 s", not "1000 ms".
+        if float(f"{size / divisor:.2e}") >= threshold / divisor:
             return divisor, suffix
     _, divisor, suffix = scales[-1]
     if size == 0.0 and unit is Unit.SECONDS:
@@ -77,13 +79,7 @@ def significant(value: float, digits: int = 3) -> str:
     """Write a number with so many significant digits and no exponent: 0.0123, 1.23, 12.3, 1230."""
     if value == 0.0 or not math.isfinite(value):
         return "0" if value == 0.0 else str(value)
-    decimals = max(0, digits - 1 - math.floor(math.log10(abs(value))))
-    text = f"{value:.{decimals}f}"
-    magnitude = math.floor(math.log10(abs(float(text)))) if float(text) else 0
-    if magnitude + 1 > digits:
-        factor = 10 ** (magnitude + 1 - digits)
-        text = f"{round(value / factor) * factor:.0f}"
-    return text
+    return f"{Decimal(f'{value:.{digits - 1}e}'):f}"
 
 
 def digits_for(value: float, low: float | None, high: float | None) -> int:
@@ -117,9 +113,11 @@ def format_interval(value: float | None, low: float | None, high: float | None, 
 
 
 def format_together(values: Sequence[float | None], unit: Unit) -> list[str]:
-    """Write a column of values on the one scale of their median, so that they can be compared by eye."""
-    known = sorted(v for v in values if v is not None)
-    if not known:
-        return ["–" for _ in values]
-    divisor, suffix = scale_for(unit, known[len(known) // 2])
-    return ["–" if v is None else f"{significant(v / divisor)} {suffix}".rstrip() for v in values]
+    """Write a column of values on the one scale of their median, so that they can be compared by eye.
+
+    Zeros have no say in the scale: they look the same on every one.
+    """
+    known = sorted(abs(v) for v in values if v)
+    divisor, suffix = scale_for(unit, known[len(known) // 2] if known else 0.0)
+    gap = "" if suffix == "×" else " "
+    return ["–" if v is None else f"{significant(v / divisor)}{gap}{suffix}".rstrip() for v in values]
