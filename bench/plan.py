@@ -95,18 +95,9 @@ def make_plan(
     for scenario in scenarios:
         adapted, names = _adapt(scenario, profile)
         wanted = [subjects[n] for n in names if not only or n in only or subjects[n].twin_of in only]
-        refusals += [
-            Refusal(scenario=scenario, subject=subjects[n], reason=why)
-            for n, why in scenario.excluded.items()
-            if not only or n in only
-        ]
-        refusals += [
-            Refusal(
-                scenario=scenario, subject=s, reason=unavailable[s.name][0], hint=unavailable[s.name][1], missing=True
-            )
-            for s in wanted
-            if s.name in unavailable
-        ]
+        excluded = [subjects[n] for n in scenario.excluded if not only or n in only]
+        refusals += [Refusal(scenario=scenario, subject=s, reason=scenario.excluded[s.name]) for s in excluded]
+        refusals += _missing(scenario, wanted, unavailable)
         runnable = [s for s in wanted if s.name not in unavailable and s.name not in scenario.excluded]
         cells = [(s, params) for s in runnable for params in _products(scenario.parameters)]
         orders = balanced_orders(len(cells), adapted.warmup + adapted.blocks, chance)
@@ -127,6 +118,14 @@ def make_plan(
                     )
                 )
     return Plan(seed=seed, profile=profile, trials=tuple(trials), refusals=tuple(refusals))
+
+
+def _missing(
+    scenario: Scenario, wanted: Sequence[Subject], unavailable: Mapping[str, tuple[str, str]]
+) -> list[Refusal]:
+    """Return a refusal for each wanted subject that this host cannot run."""
+    lacking = [(s, *unavailable[s.name]) for s in wanted if s.name in unavailable]
+    return [Refusal(scenario=scenario, subject=s, reason=r, hint=hint, missing=True) for s, r, hint in lacking]
 
 
 def _adapt(scenario: Scenario, profile: Profile) -> tuple[Profile, tuple[str, ...]]:
