@@ -5,23 +5,20 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import platform
 import secrets
 import shutil
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-import bench
 from bench import scenario, store
 from bench.backends import load_backend
 from bench.backends.base import Availability, Backend, Guard
-from bench.errors import BenchError, StoreError, UsageError
+from bench.description import before, now, when_prepared
+from bench.errors import BenchError, UsageError
 from bench.history import History
 from bench.messages import Message, Prepared, Preparing, RunFinished, TrialFinished, TrialResult
-from bench.places import cache_directory, host_facts, host_id, open_session, scratch_base
+from bench.places import cache_directory, open_session, read_host, scratch_base
 from bench.plan import Plan, make_plan
 from bench.runner import execute
 from bench.scenario import Catalogue, Profile, Scenario, Subject
@@ -108,7 +105,7 @@ def check_ground(request: Request) -> None:
     """See that results can be written and that there is room. Leaves nothing but the results folder itself.
 
     Raises:
-        StoreError: it cannot be written, or less than 2 GiB are free where the run works.
+        UsageError: it cannot be written, or less than 2 GiB are free where the run works.
     """
     try:
         request.results.mkdir(parents=True, exist_ok=True)
@@ -116,14 +113,14 @@ def check_ground(request: Request) -> None:
         probe.touch()
         probe.unlink()
     except OSError as error:
-        raise StoreError(
+        raise UsageError(
             f"the results folder {request.results} cannot be written: {error.strerror or error}",
             "choose another with --results DIR",
         ) from error
     base = scratch_base(request.scratch)
     free = shutil.disk_usage(base).free
     if free < _NEEDED_BYTES:
-        raise StoreError(
+        raise UsageError(
             f"only {free / 2**30:.1f} GiB are free in {base}; images, disks and overlays need 2 GiB",
             "free some space or name another place with --scratch DIR",
         )
@@ -169,8 +166,9 @@ def conduct(
     However it is cut short (Ctrl-C, SIGTERM, a full disk), the engines are closed, run.json says so, and the
     exception goes on.
     """
-    recorder = store.Recorder(request.results, run_id, host_id())
-    recorder.describe(_description(request, choice, plan), host_facts())
+    facts = read_host(cache_directory())
+    recorder = store.Recorder(request.results, run_id, facts.host_id)
+    recorder.describe(before(request, choice, plan, facts), facts.as_dict())
     ending, finished = "failed", list[TrialResult]()
     try:
         with open_session(run_id, guard, request.scratch) as session:
@@ -180,7 +178,7 @@ def conduct(
                 for message in messages:
                     match message:
                         case Prepared():
-                            recorder.describe(_prepared(message))
+                            recorder.describe(when_prepared(message, facts, session.accelerators))
                         case TrialFinished(result=result):
                             recorder.record(result)
                             finished.append(result)
@@ -192,7 +190,7 @@ def conduct(
         show(RunFinished(ending=ending))
         raise
     finally:
-        recorder.describe({"finished": _now()})
+        recorder.describe({"ended_utc": now()})
         recorder.finish(ending)
         History(cache_directory()).add(finished)
     return recorder.path
@@ -213,59 +211,6 @@ def _speaker(recorder: store.Recorder, show: Callable[[Message], None]) -> Calla
             show(Preparing(text=text.strip()))
 
     return say
-
-
-def _now() -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-
-
-def _description(request: Request, choice: Choice, plan: Plan) -> dict[str, Any]:
-    """Return what run.json says before the first trial."""
-    return {
-        "bench_version": bench.__version__,
-        "python": platform.python_version(),
-        "started": _now(),
-        "seed": plan.seed,
-        "command": f"{request.command} --seed {plan.seed}",
-        "labels": dict(request.labels),
-        "profile": plan.profile.model_dump(mode="json"),
-        "scenarios": {s.name: s.model_dump(mode="json") for s in choice.scenarios},
-        "expected_s": plan.expected_s,
-        "trials": len(plan.trials),
-        "ending": "",
-        **_after_preparation(plan, {}),
-    }
-
-
-def _prepared(message: Prepared) -> dict[str, Any]:
-    labels = {label.partition("@")[0]: label for label in message.manifests}
-    manifests = {label: dict(made_of) for label, made_of in message.manifests.items()}
-    return {"engines": {n: dict(f) for n, f in message.engines.items()}, "manifests": manifests} | _after_preparation(
-        message.plan, labels
-    )
-
-
-def _after_preparation(plan: Plan, labels: Mapping[str, str]) -> dict[str, Any]:
-    """Return the subjects by label, the refusals and the order, as far as they are known."""
-    subjects = {s.name: s for s in (*plan.subjects, *(r.subject for r in plan.refusals))}
-    described = {}
-    for name, subject in subjects.items():
-        label = labels.get(name, name)
-        described[label] = {**subject.model_dump(mode="json"), "accelerator": label.partition("@")[2]}
-    return {
-        "subjects": described,
-        "refusals": [
-            {
-                "scenario": r.scenario.name, "subject": r.subject.name, "reason": r.reason, "hint": r.hint,
-                "missing": r.missing,
-            }
-            for r in plan.refusals
-        ],
-        "order": [
-            [t.scenario.name, labels.get(t.subject.name, t.subject.name), dict(t.params), t.block, str(t.phase)]
-            for t in plan.trials
-        ],
-    }  # fmt: skip
 
 
 def bury(path: Path) -> None:

@@ -23,7 +23,8 @@ from bench.store import Run
 VOLATILE = frozenset({"free_bytes", "available_bytes", "swap_used_bytes", "reap_latency_s"})
 """Facts that differ between any two readings and say little: never listed as a difference."""
 
-_OWN = frozenset({"load", "run_id", "started", "ended", "elapsed_s", "ending", "seed", "order", "plan"})
+_TOLD = ("started_utc", "ended_utc", "planned_trials", "expected_s", "command", "labels", "findings", "refusals")
+_OWN = frozenset({"load", "run_id", "started", "ended", "elapsed_s", "ending", "seed", "order", "plan", *_TOLD})
 """Sections that every run has of its own."""
 
 

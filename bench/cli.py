@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -201,14 +202,18 @@ def doctor(scenarios: Scenarios = None, subjects: Extra = None) -> None:
     """
     from bench import scenario
     from bench.application import availability
-    from bench.places import host_facts
-    from bench.screens import availability_screen, facts_screen
+    from bench.findings import find
+    from bench.places import cache_directory, read_host
+    from bench.screens import availability_screen, facts_screen, findings_screen
 
     catalogue = scenario.load(scenarios or scenario.DIRECTORY, tuple(subjects or ()))
     console = answers()
     available = availability(tuple(catalogue.subjects.values()))
     availability_screen(console, available)
-    facts_screen(console, host_facts())
+    facts = read_host(cache_directory())
+    console.print()
+    findings_screen(console, [{key: str(value) for key, value in asdict(f).items()} for f in find(facts)])
+    facts_screen(console, facts.as_dict())
     if not any(a.usable for a in available.values()):
         raise typer.Exit(ExitCode.NOTHING_MEASURED)
 

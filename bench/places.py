@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
-import platform
 import secrets
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from bench import sweeper
 from bench.backends.base import Guard, Session, Unguarded
 from bench.errors import StoreError
+
+if TYPE_CHECKING:
+    from bench.facts import Facts
 
 
 def new_run_id() -> str:
@@ -84,25 +85,10 @@ def cache_directory() -> Path:
     return path
 
 
-def host_id() -> str:
-    """Return this host's pseudonym: a keyed digest of its machine id, as machine-id(5) asks; equal for equal hosts.
+def read_host(pool: Path) -> Facts:
+    """Return the facts of this host, with the storage of the pool and how quickly orphans are reaped here."""
+    from dataclasses import replace
 
-    Where there is no machine id, the boot id stands in: then the pseudonym lasts until the next boot.
-    """
-    for path in ("/etc/machine-id", "/var/lib/dbus/machine-id", "/proc/sys/kernel/random/boot_id"):
-        with contextlib.suppress(OSError):
-            text = Path(path).read_text("ascii").strip()
-            if text:
-                return hashlib.blake2b(text.encode(), key=b"ms-vs-minutes", digest_size=8).hexdigest()
-    return "unknown"
+    from bench.facts import engine_versions, measure_reap_latency, read_facts
 
-
-def host_facts() -> dict[str, Any]:
-    """Return what is known of the host, for facts.json; None for what cannot be read."""
-    return {
-        "host_id": host_id(),
-        "kernel": platform.release(),
-        "architecture": platform.machine(),
-        "cpus": len(os.sched_getaffinity(0)),
-        "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
-    }
+    return replace(read_facts(pool=pool, engines=engine_versions()), reap_latency_s=measure_reap_latency())

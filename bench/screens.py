@@ -45,7 +45,9 @@ def closing(console: Console, run: Run, report: Path | None = None) -> None:
         console.print()
     for trouble in summary.troubles:
         console.print(_trouble(trouble))
-    if summary.troubles:
+    findings = [finding for finding in run.info.get("findings") or () if isinstance(finding, Mapping)]
+    findings_screen(console, findings, most=4)
+    if summary.troubles or findings:
         console.print()
     _paths(console, run, report)
 
@@ -81,19 +83,25 @@ def _single(answer: Answer) -> Table:
 
 
 def _trouble(trouble: Trouble) -> Table:
-    """Return "skipped  vm-bare, vm-direct: why" with the text hanging beside the status."""
-    from rich.table import Table
-
+    """Return "skipped  vm-bare, vm-direct: why"."""
     shown = ", ".join(trouble.subjects[:6]) + (f" and {len(trouble.subjects) - 6} more" * (len(trouble.subjects) > 6))
     times = f" ({trouble.count}×)" if trouble.count > len(trouble.subjects) else ""
     reason = trouble.reason if len(trouble.reason) < 600 else trouble.reason[:600] + "…"
-    grid = Table.grid(padding=(0, 2))
-    style = {"skipped": "yellow", "unsupported": "dim"}.get(trouble.status, "red")
-    grid.add_column(style=style, no_wrap=True, width=11)
-    grid.add_column(overflow="fold")
+    return hanging(trouble.status, f"{shown}{times}: {reason}")
+
+
+_STYLES = {"failed": "red", "timeout": "red", "problem": "red", "skipped": "yellow", "warning": "yellow"}
+
+
+def hanging(word: str, text: str) -> Table:
+    """Return a paragraph that hangs beside its first word."""
+    from rich.table import Table
     from rich.text import Text
 
-    grid.add_row(trouble.status, Text(f"{shown}{times}: {reason}"))
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style=_STYLES.get(word, "dim"), no_wrap=True, width=11)
+    grid.add_column(overflow="fold")
+    grid.add_row(word, Text(text))
     return grid
 
 
@@ -111,7 +119,7 @@ def _paths(console: Console, run: Run, report: Path | None) -> None:
         ("samples", str(whole if whole.is_file() else samples)),
         ("again", again),
     ]
-    if dict(run.info.get("profile") or {}).get("name") == "quick":
+    if run.info.get("profile") == "quick":
         lines.append(("more", "--profile standard or thorough: narrower intervals, firmer verdicts"))
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="bold", no_wrap=True, width=11)
@@ -226,16 +234,28 @@ def runs_screen(console: Console, runs: Sequence[tuple[str, Mapping[str, object]
     """Print all runs, oldest first."""
     table = table_of("run", "profile", "scenarios", "trials", "ended", "labels")
     for name, info in runs:
-        profile, scenarios, labels = (info.get(key) for key in ("profile", "scenarios", "labels"))
+        scenarios, labels = info.get("scenarios"), info.get("labels")
         table.add_row(
             name,
-            str(profile.get("name", "")) if isinstance(profile, Mapping) else "",
-            ", ".join(map(str, scenarios)) if isinstance(scenarios, Mapping) else "",
-            str(info.get("trials", "")),
+            _plain(str(info.get("profile") or "")),
+            ", ".join(map(_plain, scenarios)) if isinstance(scenarios, Mapping) else "",
+            str(info.get("planned_trials", "")),
             _plain(str(info.get("ending") or "cut short")),
-            ", ".join(f"{k}={v}" for k, v in labels.items()) if isinstance(labels, Mapping) else "",
+            _plain(", ".join(f"{k}={v}" for k, v in labels.items())) if isinstance(labels, Mapping) else "",
         )
     console.print(table)
+
+
+def findings_screen(console: Console, findings: Sequence[Mapping[str, str]], *, most: int | None = None) -> None:
+    """Print findings, the gravest first: what, why, and the remedy. `most`: only so many, and only grave ones."""
+    grave = [f for f in findings if most is None or f.get("level") in ("problem", "warning")]
+    for finding in grave[:most]:
+        text = str(finding.get("what", ""))
+        text = f"{text.rstrip('.')}: {finding['why']}" if most is None and finding.get("why") else text
+        text += f" → {finding['remedy']}" if finding.get("remedy") else ""
+        console.print(hanging(str(finding.get("level", "note")), text))
+    if most is not None and len(findings) > most:
+        console.print(hanging("", "everything about this host: bench doctor"))
 
 
 def facts_screen(console: Console, facts: Mapping[str, object]) -> None:
