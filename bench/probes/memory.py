@@ -2,7 +2,9 @@
 
 Host and guest view are never mixed: `guest-used` alone is what a guest believes, everything else is what the
 host gave. A single instance overstates what is shared, and a control group pays for whatever it touched first;
-so the answer is a slope over N, and its referee is the host's MemAvailable, the same for every subject.
+so the answer is a slope over N: of the processes' PSS, and, as the referee that sees kernel memory and every
+forgotten process too, of the host's MemAvailable. The referee also sees whatever else the host does:
+`memavailable-left`, what has not come back after all were removed, says how far it can be trusted.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from dataclasses import dataclass
 from bench.backends.base import Instance, Role
 from bench.clock import Event
 from bench.collectors.cgroup import Charge, own_group, read_charge
-from bench.collectors.meminfo import parse_meminfo, read_available, settle
+from bench.collectors.meminfo import Settled, parse_meminfo, read_available, settle
 from bench.collectors.procfs import MemoryOf, sum_memory
 from bench.errors import InstanceError
 from bench.probes.base import Workbench, status_of
@@ -72,17 +74,25 @@ def memory(bench: Workbench) -> Iterator[Sample]:
     if not any(level.charged for level in levels):
         yield from (bench.missing(f"cgroup-{n}", "it has no control group of its own") for n in _CHARGES)
     yield from _slopes(bench, levels)
+    left = _difference(levels[0].available, _settled(bench, 0, None).available)
+    yield bench.sample("memavailable-left", left)
+
+
+def _settled(bench: Workbench, count: int, base: int | None) -> Settled:
+    """Wait until the host's memory keeps still, no longer than that is worth."""
+    now = read_available()
+    settled = settle(scale=0 if base is None or now is None else base - now, deadline_s=_SETTLE_S)
+    if not settled.calm:
+        bench.session.say(f"memory did not keep still for {settled.waited_s:.0f} s with {count} instances")
+    return settled
 
 
 def _level(bench: Workbench, live: Sequence[Instance], base: int | None) -> Level:
     """Wait until memory keeps still, then read every account. The host's figure first: reading costs memory too."""
-    now = read_available()
-    settled = settle(scale=0 if base is None or now is None else base - now, deadline_s=_SETTLE_S)
-    if not settled.calm:
-        bench.session.say(f"memory did not keep still for {settled.waited_s:.0f} s with {len(live)} instances")
+    available = _settled(bench, len(live), base).available
     return Level(
         instances=len(live),
-        available=settled.available,
+        available=available,
         parts=_parts(bench, live),
         charges=tuple(_charge(instance) for instance in live),
     )

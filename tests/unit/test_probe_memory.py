@@ -200,6 +200,17 @@ def test_the_hosts_own_account_is_the_drop_since_no_instance_and_its_slope_has_t
     assert value(samples, "memavailable-slope") == pytest.approx(97 * MIB)
 
 
+def test_what_the_host_did_not_get_back_is_read_after_all_are_removed(session: Session) -> None:
+    backend = Holders()
+    living_at_the_end: list[int] = []
+    for sample in probe.memory(Workbench(trial(1), backend, session)):
+        if sample.metric == "memavailable-left":
+            living_at_the_end.append(backend.live)
+            assert sample.value == 170 * MIB
+
+    assert living_at_the_end == [0]
+
+
 def test_parts_are_kept_apart_and_the_total_has_no_control_plane(session: Session) -> None:
     backend = Holders(Role.WORKLOAD, Role.SHIM)
     with hold() as daemon:
