@@ -40,33 +40,35 @@ class Canvas:
         self._axes.set_xlim(0.0, width)
         self._axes.set_ylim(height, 0.0)
         self._axes.set_autoscale_on(False)
+        self._strokes = 0
+
+    def _above(self) -> int:
+        """Return a height above everything drawn so far: what is drawn later lies on top."""
+        self._strokes += 1
+        return self._strokes
 
     def line(
         self, xs: Sequence[float], ys: Sequence[float], role: str, *, width: float = 1.0,
         dash: Sequence[float] = (), alpha: float = 1.0,
     ) -> None:  # fmt: skip
         """Draw a line through points; `dash` are lengths on and off in pixels."""
-        style: Any = (0, tuple(dash)) if dash else "solid"
         from matplotlib.lines import Line2D
 
         # Dashes of matplotlib are in units of the line's width; ours are in pixels.
-        if dash:
-            style = (0, tuple(length / width for length in dash))
+        style: Any = (0, tuple(length / width for length in dash)) if dash else "solid"
         stroke = Line2D(
-            xs, ys, color=SENTINELS[role], linewidth=width, linestyle=style, alpha=alpha, solid_capstyle="butt"
-        )
+            xs, ys, color=SENTINELS[role], linewidth=width, linestyle=style, alpha=alpha, solid_capstyle="butt",
+            zorder=self._above(),
+        )  # fmt: skip
         self._axes.add_line(stroke)
 
-    def bar(
-        self, x: float, y: float, width: float, height: float, role: str, *, edge: str = "", hatch: bool = False,
-        alpha: float = 1.0,
-    ) -> None:  # fmt: skip
-        """Fill a rectangle; a hatched one has slanting lines in the edge's colour."""
+    def bar(self, x: float, y: float, width: float, height: float, role: str, *, alpha: float = 1.0) -> None:
+        """Fill a rectangle."""
         from matplotlib.patches import Rectangle
 
         patch = Rectangle(
-            (x, y), width, height, facecolor=SENTINELS[role], edgecolor=SENTINELS[edge] if edge else "none",
-            linewidth=1.0 if edge else 0.0, hatch="///" if hatch else None, alpha=alpha,
+            (x, y), width, height, facecolor=SENTINELS[role], edgecolor="none", linewidth=0.0, alpha=alpha,
+            zorder=self._above(),
         )  # fmt: skip
         self._axes.add_patch(patch)
 
@@ -81,6 +83,7 @@ class Canvas:
         marks = Line2D(
             xs, ys, linestyle="none", marker=shape, markersize=size, alpha=alpha, markeredgecolor=colour,
             markerfacecolor=SENTINELS["paper"] if hollow else colour, markeredgewidth=1.6 if hollow or shape in "x|" else 0.0,
+            zorder=self._above(),
         )  # fmt: skip
         self._axes.add_line(marks)
 
@@ -91,7 +94,7 @@ class Canvas:
         """Write one line whose middle is at y. A "$" is a dollar: nothing is read as mathematics."""
         self._axes.text(
             x, y, text, color=SENTINELS[role], fontsize=size, ha=anchor, va="center_baseline",
-            fontweight="bold" if bold else "normal", parse_math=False,
+            fontweight="bold" if bold else "normal", parse_math=False, zorder=self._above(),
         )  # fmt: skip
 
     def svg(self) -> str:

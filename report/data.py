@@ -113,6 +113,11 @@ class Cell:
         return [value for _, value in self.values]
 
     @property
+    def broken(self) -> bool:
+        """True when there is no value because something failed."""
+        return not self.values and any(status in ("failed", "timeout") for status, _ in self.missing)
+
+    @property
     def failed(self) -> list[str]:
         """The reasons of the samples that failed or timed out (not those that make no sense)."""
         return [reason or status for status, reason in self.missing if status in ("failed", "timeout")]
@@ -150,8 +155,13 @@ class View:
         return sorted((self.subject(label) for label in labels), key=lambda s: s.order)
 
     def row(self, scenario: str, metric: str, params: Params) -> Mapping[str, Cell]:
-        """Return the cells of all subjects for one metric under one set of parameters."""
-        return self.cells.get(scenario, {}).get((metric, params), {})
+        """Return the cells of all subjects for one metric under one set of parameters.
+
+        A pairing that was refused, or failed as a whole, has no parameters: it belongs to every choice of them.
+        """
+        cells = self.cells.get(scenario, {})
+        refused = {label: cell for label, cell in cells.get((metric, ()), {}).items() if not cell.values}
+        return {**refused, **cells.get((metric, params), {})}
 
     def variants(self, scenario: str, metric: str) -> list[Params]:
         """Return every set of parameters a metric has a value under, the most telling first: the total, one instance."""
@@ -203,7 +213,7 @@ def _row(row: Mapping[str, Any]) -> dict[str, Any]:
         status, reason = "failed", "the stored value is not a finite number"
     params = {clean(k, 40): clean(v, 80) for k, v in mapping(row.get("params")).items()}
     return {
-        **{key: clean(row.get(key), 120) for key in ("scenario", "subject", "metric", "phase", "run_id")},
+        **{key: clean(row.get(key), 120) for key in ("scenario", "subject", "metric", "phase", "run_id", "host_id")},
         "params": params, "value": value if status == "ok" else None, "status": status, "reason": reason,
         "unit": _unit(row.get("unit")), "better": _better(row.get("better")),
         "block": int(number(row.get("block")) or 0), "trial": int(number(row.get("trial")) or 0),

@@ -10,10 +10,13 @@ from bench.units import Unit, scale_for, significant
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Guide:
-    """A vertical line at a value, with the claim it stands for."""
+    """A vertical line at a value, with the claim it stands for, and the same in few words for narrow pictures."""
 
     value: float
     text: str
+    brief: str = ""
+    families: tuple[str, ...] = ()
+    """Of whom the claim speaks."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,9 +24,10 @@ class Dots:
     """One subject: its raw values and their estimate.
 
     Attributes:
-        mark: the median of an earlier event (init), drawn hollow; None if there is none.
+        mark: a second median beside the first (of an earlier event, another condition); None if there is none.
         text: the estimate in words, written beside the row.
         trouble: what failed, written in the row; where there are no values, why not.
+        broken: the values are missing because something failed, not because it was not asked or not here.
     """
 
     label: str
@@ -37,6 +41,7 @@ class Dots:
     mark: float | None = None
     text: str = ""
     trouble: str = ""
+    broken: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,8 +51,8 @@ class DotChart:
     unit: Unit
     rows: tuple[Dots, ...]
     guides: tuple[Guide, ...] = ()
-    legend: tuple[tuple[str, str], ...] = ()
-    """(kind, text) of what needs explaining: "point", "median", "mark", "trouble"."""
+    marked: str = ""
+    """"before": the mark is an earlier instant of the same start; "beside": something else of its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,15 +97,20 @@ class Stack:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StackChart:
-    """Stacked bars in panels: each panel has a linear scale of its own, stated.
+class Part:
+    """One kind of part of a stacked bar; `shade` is one of six."""
 
-    Attributes:
-        parts: (key, title) of every part, in the order of drawing; the place decides the shade.
-    """
+    key: str
+    title: str
+    shade: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StackChart:
+    """Stacked bars in panels: each panel has a linear scale of its own, stated. `parts` in the order of drawing."""
 
     unit: Unit
-    parts: tuple[tuple[str, str], ...]
+    parts: tuple[Part, ...]
     stacks: tuple[Stack, ...]
     total_text: str = ""
 
@@ -115,7 +125,8 @@ class StackChart:
             if not groups or stack.length > groups[-1][0].length * spread:
                 groups.append([])
             groups[-1].append(stack)
-        return groups
+        # Within a panel the bars keep the order in which they were given: the ladder's.
+        return [[stack for stack in self.stacks if stack in group] for group in groups]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,7 +175,7 @@ def log_ticks(low: float, high: float, unit: Unit) -> list[tuple[float, str]]:
     ticks = []
     base = 1024.0 if unit in (Unit.BYTES, Unit.BYTES_PER_SECOND) else 1000.0
     for power in range(-4, 6):
-        for size in (1.0, 10.0, 100.0, 1000.0) if base == 1024.0 and power >= 0 else (1.0, 10.0, 100.0):
+        for size in (1.0, 10.0, 100.0):
             for step in steps:
                 value = base**power * size * step
                 if size * step < base and low * 0.999 <= value <= high * 1.001:
@@ -172,16 +183,14 @@ def log_ticks(low: float, high: float, unit: Unit) -> list[tuple[float, str]]:
     return ticks
 
 
-def linear_ticks(high: float, unit: Unit, most: int = 5) -> list[tuple[float, str]]:
-    """Return (value, label) of at most `most` + 1 even ticks from 0 to `high`, in the unit that suits `high`."""
-    divisor, _ = scale_for(unit, high)
-    span = high / divisor
-    rough = span / most
-    power = 10.0 ** math.floor(math.log10(rough)) if rough > 0 else 1.0
-    step = next((s * power for s in (1.0, 2.0, 2.5, 5.0, 10.0) if s * power >= rough), 10.0 * power)
-    count = math.floor(span / step + 1e-9)
-    _, suffix = scale_for(unit, high)
-    return [(i * step * divisor, "0" if i == 0 else _joined(i * step, suffix)) for i in range(count + 1)]
+def linear_ticks(low: float, high: float, unit: Unit, most: int = 5) -> list[tuple[float, str]]:
+    """Return (value, label) of at most about `most` even ticks between two values, in the unit that suits the larger."""
+    divisor, suffix = scale_for(unit, max(abs(low), abs(high)))
+    rough = (high - low) / divisor / most
+    power = 10.0 ** math.floor(math.log10(rough)) if rough > 0.0 else 1.0
+    step = next((s * power for s in (1.0, 2.0, 5.0, 10.0) if s * power >= rough), 10.0 * power)
+    first, last = math.ceil(low / divisor / step - 1e-9), math.floor(high / divisor / step + 1e-9)
+    return [(i * step * divisor, "0" if i == 0 else _joined(i * step, suffix)) for i in range(first, last + 1)]
 
 
 def tick_text(value: float, unit: Unit) -> str:

@@ -38,7 +38,7 @@ TERMS: tuple[tuple[str, str], ...] = (
      "within it. ○ inconclusive: anything else."),
     ("A/A, noise floor", "The same subject measured twice under two names. What differs between them is noise; a smaller "
      "difference between other subjects says nothing."),
-    ("emulated ▲", "The guest's processor was imitated by software (TCG), not virtualised (KVM). Its time and cost are an upper "
+    ("emulated ≤", "The guest's processor was imitated by software (TCG), not virtualised (KVM). Its time and cost are an upper "
      "bound of a virtualised guest's: what an upper bound refutes is refuted, the rest is not told. Never pooled with KVM."),
     ("ECDF", "For each value the share of trials that needed no more. A curve that ends below “all” belongs to "
      "a subject some of whose trials failed."),

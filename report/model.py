@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from bench.store import Run
+from bench.units import format_value
 from report import glossary, words
-from report.data import ScenarioView, View, clean, view
+from report.data import ScenarioView, View, clean, mapping, view
 from report.figures import Chart
 
 
@@ -43,6 +44,7 @@ class Figure:
     Attributes:
         key: a word no other figure of the page has; usable as an HTML id.
         description: what it shows, its finding first, for those who do not see it.
+        notes: what it says of the claims it shows, a sentence each.
         small: drawn in one form only, two to a row on a desk.
     """
 
@@ -52,6 +54,7 @@ class Figure:
     caption: str
     chart: Chart
     table: Table | None = None
+    notes: tuple[str, ...] = ()
     small: bool = False
 
 
@@ -179,7 +182,7 @@ def build(run: Run) -> Page:
 
 def _lead(seen: View) -> str:
     measured = len({row["trial"] for row in seen.rows if row["status"] == "ok"})
-    started = clean(seen.info.get("started_utc"), 40)
+    started = clean(seen.info.get("started_utc") or seen.info.get("started"), 40)
     when = f", begun {started.replace('T', ' ').removesuffix('Z')} UTC" if started else ""
     return f"{len(seen.subjects)} subjects, {len(seen.scenarios)} questions, {measured} trials with a value{when}."
 
@@ -222,7 +225,8 @@ def _matrix_cell(seen: View, scenario: ScenarioView, label: str) -> MatrixCell:
         return MatrixCell(value=cell.missing[0][0] if cell and cell.missing else "–")
     comparison = seen.comparisons.get(key)
     verdict = str(comparison.verdict) if comparison else "baseline" if _is_baseline(seen, scenario, label) else "alone"
-    value = words.format_value(estimate.median, scenario.metrics[scenario.headline].unit)
+    metric = scenario.metrics[scenario.headline]
+    value = words.sign_of(seen.subject(label), metric) + format_value(estimate.median, metric.unit)
     ratio = words.compared(comparison) if comparison else "baseline" if verdict == "baseline" else ""
     return MatrixCell(value=value, ratio=ratio, verdict=verdict)
 
@@ -258,10 +262,13 @@ def _harmless(value: Any) -> Any:
 
 
 def _foot(seen: View) -> tuple[tuple[str, str], ...]:
-    keys: Mapping[str, str] = {
-        "run_id": "run", "version": "bench", "git_commit": "commit", "schema_version": "schema", "profile": "profile", "seed": "seed",
+    info, profile = seen.info, seen.info.get("profile")
+    told = {
+        "run": info.get("run_id"), "bench": info.get("version") or info.get("bench_version"), "commit": info.get("git_commit"),
+        "schema": info.get("schema_version"), "profile": mapping(profile).get("name") if mapping(profile) else profile,
+        "seed": info.get("seed"), "host": next((row["host_id"] for row in seen.rows if row["host_id"]), None),
     }  # fmt: skip
-    return tuple((title, clean(seen.info.get(key), 80) or "unknown") for key, title in keys.items())
+    return tuple((title, clean(value, 80) or "unknown") for title, value in told.items())
 
 
 def labelled(figures: Sequence[Figure | None]) -> tuple[Figure, ...]:

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from bench.text import plural
-from report import pictures, words
+from report import pictures, stacks, words
 from report.data import ScenarioView, View
 from report.model import Figure, Row, Section, Table, labelled
+
+ACCOUNTS = {"memavailable-slope": ("pss-slope",)}
+"""Beside which headline another account of the same thing is drawn."""
 
 MOST_VARIANTS = 6
 """So many sets of parameters get a picture of their own; the tables have all."""
@@ -26,24 +29,28 @@ def section(view: View, scenario: ScenarioView, *, on_ladder: bool) -> Section:
 
 def figures(view: View, scenario: ScenarioView, on_ladder: bool) -> Iterable[Figure]:
     """Yield the pictures that fit what was measured."""
-    metric = scenario.metrics[scenario.headline]
-    variants = view.variants(scenario.name, metric.name)
-    wholes = [p for p in variants if dict(p).get("part", "total") == "total"]
-    stacked: list[Figure] = []
-    if any("part" in dict(p) for p in variants):
-        ends = [wholes[0], wholes[-1]] if len(wholes) > 1 else wholes
-        stacked += labelled([pictures.parts(view, scenario, metric, p) for p in ends])
-    if {"shared", "unique"} <= scenario.metrics.keys():
-        stacked += labelled(
-            [pictures.shares(view, scenario, p) for p in view.variants(scenario.name, "shared")[:MOST_VARIANTS]]
-        )
     if not on_ladder:
-        shown = wholes[:1] if stacked else wholes[:MOST_VARIANTS]
-        yield from (pictures.dots(view, scenario, p) for p in shown)
+        yield from _headline_figures(view, scenario)
         yield from labelled([pictures.forest(view, scenario, f"{scenario.name} forest")])
-    yield from stacked
-    yield from labelled([pictures.waterfall(view, scenario)])
+    owned = stacks.attributed(view, scenario)
+    if owned is not None:
+        totals = [p for p in view.variants(scenario.name, owned.name) if dict(p).get("part") == "total"]
+        ends = dict.fromkeys((totals[0], totals[-1])) if totals else ()
+        yield from labelled([stacks.owners(view, scenario, owned, p) for p in ends])
+    yield from labelled([stacks.shares(view, scenario), stacks.waterfall(view, scenario)])
     yield from pictures.distributions(view, scenario)
+
+
+def _headline_figures(view: View, scenario: ScenarioView) -> Iterable[Figure]:
+    """Yield the headline under each set of parameters; two of them, or two accounts of one thing, share a picture."""
+    variants = [p for p in view.variants(scenario.name, scenario.headline) if dict(p).get("part", "total") == "total"]
+    if len(variants) == 2:
+        yield pictures.dots(view, scenario, variants[0], (scenario.headline, variants[1]))
+    elif len(variants) == 1:
+        account = next((m for m in ACCOUNTS.get(scenario.headline, ()) if m in scenario.metrics), None)
+        yield pictures.dots(view, scenario, variants[0], (account, ()) if account else None)
+    else:
+        yield from (pictures.dots(view, scenario, p) for p in variants[:MOST_VARIANTS] or [()])
 
 
 def headline(view: View, scenario: ScenarioView) -> Table | None:
@@ -60,14 +67,13 @@ def headline(view: View, scenario: ScenarioView) -> Table | None:
         rows.append(
             Row(
                 head=subject.label, note=subject.title, family=subject.family, emulated=subject.emulated,
-                cells=(words.estimated(found, metric.unit), words.compared(view.comparisons.get(key)),
+                cells=(words.estimated(found, metric.unit, words.sign_of(subject, metric)), words.compared(view.comparisons.get(key)),
                        str(found.n) if found else "0", words.trouble(cells[subject.label]) or "none"),
             )
         )  # fmt: skip
-    at = f" at {words.conditions(params)}" if params else ""
     baseline = f"ratio to {scenario.baseline}" if scenario.baseline else "ratio"
     return Table(
-        caption=f"{words.measured(metric)}{at}",
+        caption=f"{words.measured(metric)}{words.at(params)}",
         columns=("subject", "median [95 % interval]", baseline, "n", "failures"),
         rows=tuple(rows),
     )

@@ -80,7 +80,7 @@ def manifests(view: View) -> tuple[Table, ...]:
         if not keys:
             continue
         rows = tuple(_manifest_row(key, [content.get(key) for content in members.values()]) for key in keys)
-        columns = ("part", *(f"{label} ▲" if view.subject(label).emulated else label for label in members))
+        columns = ("part", *(f"{label} ≤" if view.subject(label).emulated else label for label in members))
         tables.append(Table(caption=FAMILY_TITLES[family], columns=columns, rows=rows))
     return tuple(tables)
 

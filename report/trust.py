@@ -36,7 +36,7 @@ def _lines(view: View) -> Iterable[tuple[str, str]]:
     )
     run = {r["trial"] for r in view.rows if r["trial"] >= 0}
     broken = {r["trial"] for r in view.rows if r["status"] in ("failed", "timeout") and r["trial"] >= 0}
-    planned = view.info.get("planned_trials")
+    planned = view.info.get("planned_trials", view.info.get("trials"))
     of = f" of {planned} planned" if isinstance(planned, int) else ""
     yield "trials", f"{len(run)} ran{of}; {plural(len(broken), 'trial')} failed or timed out, kept and shown."
     ending = clean(view.info.get("ending"), 200)

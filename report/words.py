@@ -7,11 +7,15 @@ from collections.abc import Sequence
 from bench.compare import Comparison, Verdict
 from bench.stats import Estimate, values_needed
 from bench.text import plural
-from bench.units import Unit, format_interval, format_value
+from bench.units import Better, Unit, format_interval, format_value
 from report.data import Cell, MetricView, Params, ScenarioView, SubjectView, View
+from report.figures import Guide
 
 UPPER_BOUND = "software emulation: an upper bound"
-"""What every mention of an emulated subject carries."""
+"""What a sentence with an emulated subject carries."""
+
+LOWER_BOUND = "software emulation: a lower bound"
+"""The same where more is better."""
 
 VERDICT_SIGNS = {
     Verdict.BETTER: "▼", Verdict.WORSE: "▲", Verdict.LESS: "▼", Verdict.MORE: "▲",
@@ -25,9 +29,14 @@ def enumeration(parts: Sequence[str], last: str = "and") -> str:
     return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} {last} {parts[-1]}" if parts else ""
 
 
-def estimated(estimate: Estimate | None, unit: Unit) -> str:
+def sign_of(subject: SubjectView, metric: MetricView) -> str:
+    """Return what stands before an emulated subject's value: it is a bound, not the value. Empty for any other."""
+    return "" if not subject.emulated else "≥ " if metric.better is Better.HIGHER else "≤ "
+
+
+def estimated(estimate: Estimate | None, unit: Unit, sign: str = "") -> str:
     """Write an estimate with its interval: "431 ms [428–436]"; "–" where there is none."""
-    return "–" if estimate is None else format_interval(estimate.median, estimate.low, estimate.high, unit)
+    return "–" if estimate is None else sign + format_interval(estimate.median, estimate.low, estimate.high, unit)
 
 
 def compared(comparison: Comparison | None) -> str:
@@ -35,14 +44,27 @@ def compared(comparison: Comparison | None) -> str:
     return "–" if comparison is None else f"{VERDICT_SIGNS[comparison.verdict]} {comparison.text}"
 
 
-def named(subject: SubjectView) -> str:
-    """Write a subject's label, marked where it was emulated."""
-    return f"{subject.label} ({UPPER_BOUND})" if subject.emulated else subject.label
-
-
 def conditions(params: Params) -> str:
-    """Write parameters the way a reader says them: "instances = 3, part = total"; "" for none."""
-    return ", ".join(f"{key} = {value}" for key, value in params)
+    """Write parameters the way a reader says them: "3 instances, all parts"; "" for none."""
+    return ", ".join(_condition(key, value) for key, value in params)
+
+
+def _condition(key: str, value: str) -> str:
+    if key == "instances":
+        return "1 instance" if value == "1" else f"{value} instances"
+    if (key, value) == ("part", "total"):
+        return "all parts"
+    return f"{key} {value}"
+
+
+def at(params: Params) -> str:
+    """Write parameters after a noun: " (3 instances, all parts)"; "" for none."""
+    return f" ({conditions(params)})" if params else ""
+
+
+def tight(text: str) -> str:
+    """Return the text with spaces and dashes at which no line breaks: a number stays with its unit and interval."""
+    return text.replace(" ", "\u00a0").replace("–", "–\u2060")
 
 
 def measured(metric: MetricView) -> str:
@@ -64,40 +86,38 @@ def representatives(view: View, scenario: ScenarioView, params: Params) -> list[
 
 
 def answer(view: View, scenario: ScenarioView) -> str:
-    """Return the scenario's answer in one sentence."""
+    """Return the scenario's answer in one sentence: what each representative takes."""
     metric = scenario.metrics.get(scenario.headline)
     params = view.principal(scenario.name, scenario.headline)
     chosen = representatives(view, scenario, params)
     if metric is None or not chosen:
-        return "nothing could be measured here; the reasons stand in the section."
+        return "Nothing could be measured here; the reasons stand in the section."
     parts = []
     for subject in chosen:
-        key = (scenario.name, subject.label, metric.name, params)
-        text = f"{subject.label} {format_value(view.estimates[key].median, metric.unit)}"
-        comparison = view.comparisons.get(key)
-        asides = [format_interval(comparison.ratio, comparison.low, comparison.high, Unit.RATIO)] if comparison else []
-        asides += [UPPER_BOUND] if subject.emulated else []
-        parts.append(f"{text} ({'; '.join(asides)})" if asides else text)
+        value = format_value(view.estimates[scenario.name, subject.label, metric.name, params].median, metric.unit)
+        aside = f" ({UPPER_BOUND if metric.better is not Better.HIGHER else LOWER_BOUND})" if subject.emulated else ""
+        parts.append(f"{subject.label} {tight(sign_of(subject, metric) + value)}{aside}")
     return f"{enumeration(parts)}."
 
 
 def evidence(view: View, scenario: ScenarioView) -> str:
-    """Return what the answer rests on: the metric's name, the interval, n, and whether verdicts can be given."""
+    """Return what the answer rests on: the metric and its events, n, the ratios with their intervals."""
     metric = scenario.metrics.get(scenario.headline)
     params = view.principal(scenario.name, scenario.headline)
-    counts = [
-        view.estimates[k].blocks
-        for k in view.estimates
-        if (k[0], k[2], k[3]) == (scenario.name, scenario.headline, params)
-    ]
+    wanted = (scenario.name, scenario.headline, params)
+    counts = [e.blocks for (name, _, m, p), e in view.estimates.items() if (name, m, p) == wanted]
     if metric is None or not counts:
         return ""
     few, many = min(counts), max(counts)
     blocks = plural(many, "block") if few == many else f"{few} to {many} blocks"
-    beside = f"; in brackets the ratio to {scenario.baseline} with its 95 % interval" if scenario.baseline else ""
-    where = f" at {conditions(params)}" if params else ""
-    verdict = "" if many >= values_needed() else f" Below {values_needed()} blocks no verdict is given."
-    return f"Median of {measured(metric)}{where}, {blocks}{beside}.{verdict}"
+    ratios = []
+    for subject in representatives(view, scenario, params):
+        c = view.comparisons.get((scenario.name, subject.label, metric.name, params))
+        if c is not None and c.ratio is not None:
+            ratios.append(f"{subject.label} {tight(format_interval(c.ratio, c.low, c.high, Unit.RATIO))}")
+    beside = f" Beside {scenario.baseline}, with 95 % intervals: {enumeration(ratios)}." if ratios else ""
+    enough = "" if many >= values_needed() else f" Below {values_needed()} blocks there is no interval and no verdict."
+    return f"Medians of {measured(metric)}{at(params)} over {blocks}.{beside}{enough}"
 
 
 def trouble(cell: Cell) -> str:
@@ -126,13 +146,23 @@ def within(view: View, scenario: ScenarioView, params: Params, limit: float) -> 
     return below, above, astride
 
 
-def limit_sentence(view: View, scenario: ScenarioView, params: Params, limit: float, claim: str) -> str:
-    """Say which subjects keep a claim's limit. An emulated subject above it proves nothing about a virtualised one."""
-    below, above, astride = within(view, scenario, params, limit)
+def limit_sentence(view: View, scenario: ScenarioView, params: Params, guide: Guide) -> str:
+    """Say which of the subjects a claim speaks of keep its limit.
+
+    An emulated subject beyond it proves nothing about a virtualised one.
+    """
+    sides = within(view, scenario, params, guide.value)
+    kept = [[label for label in side if view.subject(label).family in guide.families] for side in sides]
+    below, above, astride = kept
     slow = [label for label in above if not view.subject(label).emulated]
     unknown = [label for label in above if view.subject(label).emulated]
-    parts = [f"within it: {enumeration(below)}" if below else "within it: none"]
-    parts += [f"beyond it: {enumeration(slow)}"] if slow else []
-    parts += [f"beyond it only by emulation, so not told: {enumeration(unknown)}"] if unknown else []
+    if not (below or above or astride):
+        return f"{guide.text}: no subject it speaks of has a value here."
+    limit = format_value(guide.value, Unit.SECONDS)
+    parts = [f"under {limit} {'is' if len(below) == 1 else 'are'} {enumeration(below)}"] if below else []
+    parts += (
+        [f"over it {enumeration(slow)}"] if below and slow else [f"over {limit}: {enumeration(slow)}"] if slow else []
+    )
+    parts += [f"over it only by emulation, so not told: {enumeration(unknown)}"] if unknown else []
     parts += [f"not told by these samples: {enumeration(astride)}"] if astride else []
-    return f"{claim}: {'; '.join(parts)}."
+    return f"{guide.text}: {'; '.join(parts)}."

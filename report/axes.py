@@ -1,0 +1,97 @@
+"""Where a value stands on a picture, and what pictures have in common: grids, labels, points kept apart."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+from bench.units import Unit
+from report.charts import Canvas
+from report.figures import linear_ticks, log_ticks
+
+WIDE, NARROW = 980.0, 356.0
+"""Widths in CSS pixels at which the two forms of a picture are drawn: for a desk and for a phone."""
+
+MOST_POINTS = 240
+"""More raw points than this in one row are thinned for the eye: every k-th in order of size is drawn."""
+
+UPPER_SIGN = "≤"
+"""Beside the name of an emulated subject: its value is an upper bound."""
+
+Place = Callable[[float], float]
+Ticks = Sequence[tuple[float, str]]
+
+
+def logarithmic(low: float, high: float, left: float, right: float) -> Place:
+    """Return the map from positive values to pixels, equal ratios equally far."""
+    first, last = math.log(low), math.log(high)
+    return lambda value: left + (math.log(value) - first) / (last - first) * (right - left)
+
+
+def linear(low: float, high: float, left: float, right: float) -> Place:
+    """Return the map from values to pixels, equal differences equally far."""
+    return lambda value: left + (value - low) / (high - low) * (right - left)
+
+
+def value_axis(
+    values: Sequence[float], unit: Unit, left: float, right: float, most: int, *, close: bool = False
+) -> tuple[Place, Ticks]:
+    """Return a place for each value and at most about `most` ticks.
+
+    Logarithmic where all values are positive and differ by more than a factor of five; else linear, from 0 unless
+    the view is to be `close` on the values.
+    """
+    low, high = min(values), max(values)
+    if low > 0.0 and high / low > 5.0:
+        low, high = low / 1.4, high * 1.4
+        ticks = log_ticks(low, high, unit)
+        while len(ticks) > most:
+            ticks = ticks[::2]
+        return logarithmic(low, high, left, right), ticks
+    if not close:
+        low, high = min(low, 0.0), max(high, 0.0)
+    margin = (high - low) * 0.08 or abs(high) * 0.1 or 1.0
+    low, high = (low - margin if low < 0.0 or close else 0.0), high + margin
+    low = max(low, 0.0) if min(values) >= 0.0 else low
+    return linear(low, high, left, right), linear_ticks(low, high, unit, most)
+
+
+def grid(canvas: Canvas, place: Place, ticks: Ticks, top: float, bottom: float) -> None:
+    """Draw an upright line for each tick, and its words below."""
+    for value, text in ticks:
+        x = place(value)
+        canvas.line([x, x], [top, bottom], "line")
+        reach = len(text) * 3.8
+        over = x + reach > canvas.width
+        canvas.text(
+            canvas.width if over else max(x, reach), bottom + 13.0, text, "soft", anchor="right" if over else "center"
+        )
+
+
+def thinned(values: Sequence[float]) -> list[float]:
+    """Return the values in order of size, every k-th where there are too many to be told apart."""
+    ordered = sorted(values)
+    return ordered[:: max(1, math.ceil(len(ordered) / MOST_POINTS))]
+
+
+def jitter(count: int, reach: float) -> list[float]:
+    """Return offsets that keep neighbours apart: the golden ratio's sequence, the same in every run."""
+    return [((place * 0.618034) % 1.0 - 0.5) * 2.0 * reach for place in range(count)]
+
+
+def short(text: str, longest: int) -> str:
+    """Return the text, or its beginning with an ellipsis."""
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"
+
+
+def label_above(canvas: Canvas, family: str, label: str, emulated: bool, text: str, y: float) -> None:
+    """Write a row's name at the left and its value at the right, for narrow pictures."""
+    canvas.bar(2.0, y - 5.0, 8.0, 10.0, family)
+    canvas.text(15.0, y, short(f"{label} {UPPER_SIGN}" if emulated else label, 22), "ink", bold=True)
+    canvas.text(canvas.width - 2.0, y, text, "ink", anchor="right", size=11.5)
+
+
+def label_left(canvas: Canvas, family: str, label: str, emulated: bool, y: float) -> None:
+    """Write a row's name at the left, the family's colour before it."""
+    canvas.bar(2.0, y - 5.0, 8.0, 10.0, family)
+    canvas.text(17.0, y, short(f"{label} {UPPER_SIGN}" if emulated else label, 26), "ink", size=12.5, bold=True)

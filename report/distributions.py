@@ -1,0 +1,84 @@
+"""Lays out the small pictures, in pixels: cumulative curves with the raw samples below, and drift over the blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bench.stats import ecdf
+from report.axes import UPPER_SIGN, Place, grid, jitter, logarithmic, short, thinned, value_axis
+from report.charts import Canvas
+from report.figures import Curve, DriftChart, EcdfChart, ratio_ticks
+
+WIDTH = 372.0
+"""In CSS pixels: two stand side by side on a desk, one fills a phone."""
+
+DASHES: tuple[tuple[float, ...], ...] = (
+    (), (6.0, 3.0), (2.0, 2.0), (9.0, 3.0, 2.0, 3.0), (12.0, 4.0), (4.0, 6.0), (1.5, 4.0),
+)  # fmt: skip
+"""Line styles that tell subjects of one family apart without colour."""
+
+
+def draw_ecdf(chart: EcdfChart) -> Canvas:
+    """Draw the share of trials that needed no more than a value; a strip of every trial below, named."""
+    left, right, top, height, strip = 134.0, WIDTH - 8.0, 12.0, 150.0, 24.0
+    base = top + height
+    bottom = base + 12.0 + strip * len(chart.curves)
+    canvas = Canvas(WIDTH, bottom + 24.0)
+    values = [v for curve in chart.curves for v in curve.values] or [1.0]
+    place, ticks = value_axis(values, chart.unit, left, right, 4, close=True)
+    grid(canvas, place, ticks, top, bottom)
+    for share, text in ((0.0, "none"), (0.5, "half"), (1.0, "all trials")):
+        y = base - share * height
+        canvas.line([left, right], [y, y], "line")
+        canvas.text(left - 8.0, y, text, "soft", anchor="right")
+    for index, curve in enumerate(chart.curves):
+        dash, y = DASHES[index % len(DASHES)], base + 12.0 + strip * (index + 0.5)
+        _curve(canvas, curve, place, (left, right, base, height), dash)
+        canvas.line([2.0, 22.0], [y, y], curve.family, width=2.0, dash=dash)
+        name = curve.label.partition("@")[0]
+        canvas.text(27.0, y, short(f"{name} {UPPER_SIGN}" if curve.emulated else name, 17), size=11.0)
+        points = [place(v) for v in thinned(curve.values)]
+        shifts = [y + s for s in jitter(len(points), 6.0)]
+        canvas.dots(points, shifts, curve.family, size=4.0, shape="<" if curve.emulated else "o", alpha=0.55)
+    return canvas
+
+
+def _curve(
+    canvas: Canvas, curve: Curve, place: Place, box: tuple[float, float, float, float], dash: Sequence[float]
+) -> None:
+    """Draw the cumulative share; failed trials keep the curve from reaching all."""
+    if not curve.values:
+        return
+    left, right, base, height = box
+    positions, shares = ecdf(curve.values)
+    survived = len(curve.values) / (len(curve.values) + curve.failed)
+    xs, ys = [left], [base]
+    for value, share in zip(positions, shares, strict=True):
+        xs += [place(value), place(value)]
+        ys += [ys[-1], base - share * survived * height]
+    canvas.line([*xs, right], [*ys, ys[-1]], curve.family, width=2.0, dash=dash)
+
+
+def draw_drift(chart: DriftChart) -> Canvas:
+    """Draw each trial as a ratio to its subject's median, by block."""
+    left, right, top, height = 52.0, WIDTH - 8.0, 12.0, 200.0
+    canvas = Canvas(WIDTH, top + height + 42.0)
+    ratios = [r for _, _, points in chart.series for _, r in points if r > 0.0] or [1.0]
+    reach = max(1.1, *(max(r, 1.0 / r) for r in ratios)) * 1.02
+    blocks = [b for _, _, points in chart.series for b, _ in points] or [0]
+    first, last = min(blocks), max(max(blocks), min(blocks) + 1)
+    upright = logarithmic(1.0 / reach, reach, top + height, top)
+    for value, text in [*(t for t in ratio_ticks(1.0 / reach, reach) if t[0] != 1.0), (1.0, "1×")]:
+        canvas.line([left, right], [upright(value)] * 2, "ink" if value == 1.0 else "line")
+        canvas.text(left - 8.0, upright(value), text, "soft", anchor="right")
+    step = (right - left - 24.0) / (last - first)
+    for place, (_, family, points) in enumerate(chart.series):
+        # Subjects of one block stand a little apart, in the order of the ladder.
+        shift = (place + 0.5) / len(chart.series) * 0.6 - 0.3
+        kept = [(b, r) for b, r in points if r > 0.0]
+        xs = [left + 12.0 + (b - first + shift) * step for b, _ in kept]
+        canvas.dots(xs, [upright(r) for _, r in kept], family, size=4.0, alpha=0.6)
+    for block in range(first, last + 1, max(1, (last - first) // 5)):
+        canvas.text(left + 12.0 + (block - first) * step, top + height + 13.0, str(block), "soft", anchor="center")
+    canvas.text((left + right) / 2.0, top + height + 31.0, "block", "soft", anchor="center")
+    return canvas

@@ -1,0 +1,142 @@
+"""The pictures of what a whole is made of: phases of a start, owners of memory, shared and unique bytes of disk."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from bench.backends.base import Role
+from bench.clock import Event
+from bench.stats import estimate
+from bench.units import Unit, format_value
+from report import words
+from report.data import Cell, MetricView, Params, ScenarioView, View
+from report.figures import Part, Stack, StackChart
+from report.model import Figure, Row, Table
+from report.pictures import key_of
+
+ROLES: Mapping[str, tuple[str, int]] = {
+    str(Role.WORKLOAD): ("workload", 5),
+    str(Role.VMM): ("VMM with the guest's memory", 4),
+    str(Role.SHIM): ("shim", 1),
+    str(Role.CONTROL_PLANE): ("control plane, shared by all", 0),
+}
+"""Title and shade of each owner of memory, in the order of drawing."""
+
+_PHASE_SHADES = {
+    "requested→created": 0, "created→started": 1, "created→init": 2, "started→kernel": 3, "kernel→init": 4, "init→ready": 5,
+}  # fmt: skip
+
+Column = tuple[Part, Mapping[str, Cell]]
+
+
+def waterfall(view: View, scenario: ScenarioView) -> Figure | None:
+    """Return the median phases of each subject, chained, in panels that each have a scale of their own."""
+    found = {m: p for m, p in view.cells.get(scenario.name, {}) if dict(p).get("part") == "phase"}
+    names = sorted(found, key=_place_in_life)
+    columns = [
+        (
+            Part(key=name, title=name, shade=_PHASE_SHADES.get(name, index % 6)),
+            view.row(scenario.name, name, found[name]),
+        )
+        for index, name in enumerate(names)
+    ]
+    totals = view.row(scenario.name, scenario.headline, view.principal(scenario.name, scenario.headline))
+    return _figure(
+        view, columns, totals, Unit.SECONDS, key=key_of(scenario.name, "phases"), title="Where the time goes",
+        total_text=f"median of {scenario.headline}", longest=True,
+    )  # fmt: skip
+
+
+def _place_in_life(phase: str) -> tuple[int, int, str]:
+    """Return where a phase stands in an instance's life."""
+    order = {str(event): place for place, event in enumerate(Event)}
+    first, _, second = phase.partition("→")
+    return order.get(first, len(order)), order.get(second, len(order)), phase
+
+
+def attributed(view: View, scenario: ScenarioView) -> MetricView | None:
+    """Return the metric whose samples say whose it is: the headline if its do, else the first that does."""
+    names = {m for m, p in view.cells.get(scenario.name, {}) if dict(p).get("part") in ROLES}
+    ordered = [m for m in (scenario.headline, *scenario.metrics) if m in names and m in scenario.metrics]
+    return scenario.metrics[ordered[0]] if ordered else None
+
+
+def owners(view: View, scenario: ScenarioView, metric: MetricView, params: Params) -> Figure | None:
+    """Return who owns how much of a metric, for the parameters of one of its totals."""
+    rest = tuple(item for item in params if item[0] != "part")
+    columns = [
+        (
+            Part(key=role, title=title, shade=shade),
+            view.row(scenario.name, metric.name, tuple(sorted((*rest, ("part", role))))),
+        )
+        for role, (title, shade) in ROLES.items()
+    ]
+    columns = [(part, cells) for part, cells in columns if any(cell.values for cell in cells.values())]
+    totals = view.row(scenario.name, metric.name, params)
+    return _figure(
+        view, columns, totals, metric.unit, key=key_of(scenario.name, "owners", metric.name, *(f"{k} {v}" for k, v in rest)),
+        title=f"Whose memory it is: {metric.name}{words.at(rest)}", total_text=f"median of {metric.name}, all parts",
+    )  # fmt: skip
+
+
+def shares(view: View, scenario: ScenarioView) -> Figure | None:
+    """Return the bytes all instances share and what each has of its own, beside their sum."""
+    if not {"shared", "unique"} <= scenario.metrics.keys():
+        return None
+    columns: list[Column] = []
+    for params in view.variants(scenario.name, "shared")[:1]:
+        columns.append((Part(key="shared", title="shared by all", shade=1), view.row(scenario.name, "shared", params)))
+    for place, params in enumerate(view.variants(scenario.name, "unique")[:4]):
+        title = f"{words.conditions(params) or 'an instance'} alone"
+        part = Part(key=f"unique {place}", title=title, shade=(4, 3, 5, 2)[place])
+        columns.append((part, view.row(scenario.name, "unique", params)))
+    totals = view.row(scenario.name, scenario.headline, view.principal(scenario.name, scenario.headline))
+    return _figure(
+        view, columns, totals, Unit.BYTES, key=key_of(scenario.name, "shares"), title="Disk: what is shared, what is each one's own",
+        total_text=f"median of {scenario.headline}",
+    )  # fmt: skip
+
+
+def _figure(
+    view: View, columns: Sequence[Column], totals: Mapping[str, Cell], unit: Unit, *, key: str, title: str, total_text: str,
+    longest: bool = False,
+) -> Figure | None:  # fmt: skip
+    """Return a stacked picture with its table, or None when there is nothing to stack."""
+    stacks = []
+    for subject in view.ordered({label for _, cells in columns for label in cells}):
+        medians = [
+            (part.key, estimate(cells[subject.label].numbers)) for part, cells in columns if subject.label in cells
+        ]
+        shown = tuple((key, found.median) for key, found in medians if found)
+        total = estimate(totals[subject.label].numbers) if subject.label in totals else None
+        if shown:
+            whole = total.median if total else sum(value for _, value in shown)
+            text = ("≤ " if subject.emulated else "") + format_value(whole, unit)
+            stacks.append(
+                Stack(label=subject.label, family=subject.family, emulated=subject.emulated, parts=shown,
+                      total=total.median if total else None, text=text)
+            )  # fmt: skip
+    if not stacks:
+        return None
+    chart = StackChart(unit=unit, parts=tuple(part for part, _ in columns), stacks=tuple(stacks), total_text=total_text)
+    titles = {part.key: part.title for part, _ in columns}
+    most = [f"{s.label} {s.text}, most of it {titles[max(s.parts, key=lambda p: p[1])[0]]}" for s in stacks]
+    why = " Medians of parts need not add up to the median of the whole (◆)." if longest else ""
+    return Figure(
+        key=key, title=title, description=f"{'; '.join(most)}.", chart=chart, table=_table(view, chart, title),
+        caption="Medians, one after another. Each panel has a linear scale of its own, so that bars of very different length can be "
+        f"read; compare lengths within a panel, figures between panels.{why}",
+    )  # fmt: skip
+
+
+def _table(view: View, chart: StackChart, title: str) -> Table:
+    rows = []
+    for stack in chart.stacks:
+        medians = dict(stack.parts)
+        texts = [format_value(medians.get(part.key), chart.unit) for part in chart.parts]
+        rows.append(
+            Row(head=stack.label, family=stack.family, emulated=stack.emulated, note=view.subject(stack.label).title,
+                cells=(*texts, format_value(stack.total, chart.unit)))
+        )  # fmt: skip
+    columns = ("subject", *(part.title for part in chart.parts), chart.total_text)
+    return Table(caption=f"{title}: medians", columns=columns, rows=tuple(rows))
