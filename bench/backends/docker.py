@@ -7,44 +7,28 @@ import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-import docker
 import psutil
-import requests
-from docker.errors import DockerException
 
 from bench.backends.base import Availability, DiskUse, Role, Session
 from bench.backends.common import PORT, Farewell, Nest, descendants, fill_in, find_program, free_port
+from bench.backends.docker_engine import DockerEngine, find_engine
 from bench.backends.dockerd import PrivateDockerd
 from bench.clock import Event
 from bench.collectors.pool import tree_use
 from bench.errors import BackendUnavailable, CleanupFailed, InstanceError
 from bench.rootfs.agent import PATH_INSIDE
 from bench.rootfs.build import Tree, build_tree, load_recipe
+from bench.rootfs.download import compressed_bytes
 from bench.scenario import Subject
 
 LABEL = "bench.run"
 """Everything the suite makes in an engine carries this label; its value is the run's id."""
 
 _END_S = 10.0
-_T = TypeVar("_T")
-
-
-@contextlib.contextmanager
-def _translated(doing: str) -> Iterator[None]:
-    """Turn the client's errors into ours: an engine that refuses or dies fails one instance, not the run."""
-    try:
-        yield
-    except (DockerException, requests.RequestException, OSError) as error:
-        raise InstanceError(f"docker, {doing}: {_short(error)}") from error
-
-
-def _short(error: BaseException) -> str:
-    explanation = getattr(error, "explanation", None)
-    return " ".join(str(explanation or error).split())[:400]
 
 
 class DockerInstance:
@@ -56,18 +40,17 @@ class DockerInstance:
         self.channel = nest.channel
         self._nest = nest
         self._backend = backend
+        self._engine = backend.engine
         self._subject = subject
         self._pid = 0
         self._client: subprocess.Popen[bytes] | None = None
 
-    def launch_by_api(self, api: docker.APIClient, configuration: Mapping[str, Any]) -> None:
+    def launch_by_api(self, configuration: Mapping[str, Any]) -> None:
         """Create and start by two calls of the Engine API. CREATED and STARTED are their returns."""
         self.timeline.stamp(Event.REQUESTED)
-        with _translated("creating a container"):
-            api.create_container_from_config(configuration, name=self.name)  # type: ignore[no-untyped-call]
+        self._engine.create(self.name, configuration)
         self.timeline.stamp(Event.CREATED)
-        with _translated("starting a container"):
-            api.start(self.name)
+        self._engine.start(self.name)
         self.timeline.stamp(Event.STARTED)
 
     def launch_by_command(self, command: list[str]) -> None:
@@ -83,30 +66,24 @@ class DockerInstance:
         if self._client is not None and self._client.poll() is None:
             return True
         with contextlib.suppress(InstanceError):
-            return bool(self._inspect()["State"]["Running"])
+            return bool(self._engine.inspect(self.name)["State"]["Running"])
         return False
-
-    def _inspect(self) -> dict[str, Any]:
-        with _translated("inspecting a container"):
-            found: dict[str, Any] = self._backend.api.inspect_container(self.name)
-            return found
 
     def last_words(self) -> str:
         """Return the engine's error and the end of the container's log."""
         words = ""
         with contextlib.suppress(OSError):
             words = (self._nest.directory / "log").read_text("utf-8", "replace").strip()
-        with contextlib.suppress(InstanceError), _translated("reading a log"):
-            state = self._inspect()["State"]
-            log = self._backend.api.logs(self.name, tail=5).decode("utf-8", "replace").strip()
-            words = " ".join(filter(None, (words, state.get("Error", ""), log)))
+        with contextlib.suppress(InstanceError):
+            state = self._engine.inspect(self.name)["State"]
+            words = " ".join(filter(None, (words, state.get("Error", ""), self._engine.log_tail(self.name))))
         return words[-500:]
 
     def pid(self) -> int:
         """Return the container's first process as the host numbers it, 0 if it has none or it is elsewhere."""
         if not self._pid:
             with contextlib.suppress(InstanceError):
-                pid = int(self._inspect()["State"]["Pid"])
+                pid = int(self._engine.inspect(self.name)["State"]["Pid"])
                 self._pid = pid if Path(f"/proc/{pid}").exists() else 0
         return self._pid
 
@@ -116,8 +93,7 @@ class DockerInstance:
             return
         farewell = Farewell(descendants(self.pid()) if self.pid() else ())
         self.timeline.stamp(Event.STOPPING)
-        with _translated("killing a container"):
-            self._backend.api.kill(self.name)
+        self._engine.kill(self.name)
         gone_ns = farewell.wait(_END_S)
         if gone_ns is None:
             raise CleanupFailed(f"{self.name} still lives {_END_S:g} s after SIGKILL")
@@ -130,8 +106,7 @@ class DockerInstance:
         try:
             with contextlib.suppress(InstanceError):
                 self.stop()
-            with _translated("removing a container"), contextlib.suppress(docker.errors.NotFound):
-                self._backend.api.remove_container(self.name, force=True, v=True)
+            self._engine.remove(self.name)
             self.timeline.stamp(Event.REMOVED)
         finally:
             if self._client is not None:
@@ -155,7 +130,7 @@ class DockerInstance:
 
     def disk(self) -> DiskUse:
         """Return the image's bytes and the container's own layer."""
-        return self._backend.disk(self._subject, self._inspect())
+        return self._backend.disk(self._subject, self._engine.inspect(self.name))
 
 
 class DockerBackend:
@@ -164,15 +139,15 @@ class DockerBackend:
     def __init__(self) -> None:
         self._session: Session | None = None
         self._private: PrivateDockerd | None = None
-        self._api: docker.APIClient | None = None
+        self._engine: DockerEngine | None = None
         self._images: dict[str, tuple[Tree, str]] = {}
 
     @property
-    def api(self) -> docker.APIClient:
-        """The engine's low-level client: one HTTP call a method, so nothing else is timed."""
-        if self._api is None:
+    def engine(self) -> DockerEngine:
+        """The connection to the engine."""
+        if self._engine is None:
             raise InstanceError("the docker backend is not open")
-        return self._api
+        return self._engine
 
     def check(self, subject: Subject) -> Availability:
         """Say which engine will be used: the one that answers, else a private one."""
@@ -180,7 +155,7 @@ class DockerBackend:
             return Availability(
                 usable=False, reason="the docker command is not installed", hint="apt-get install docker.io"
             )
-        address, why_not = _answering()
+        address, why_not = find_engine()
         if address:
             return Availability(usable=True, detail=f"the engine that answers at {address}")
         if find_program("dockerd") is None:
@@ -196,40 +171,29 @@ class DockerBackend:
     def open(self, session: Session) -> None:
         """Connect to the user's engine, else start a private one."""
         self._session = session
-        address, _ = _answering()
+        address, _ = find_engine()
         if not address:
             session.say("starting a private dockerd")
             self._private = PrivateDockerd(session)
             self._private.start()
             address = self._private.address
-        try:
-            self._api = docker.APIClient(base_url=address, version="auto", timeout=60)
-        except (DockerException, requests.RequestException) as error:
-            raise BackendUnavailable(f"the Docker engine at {address} does not answer: {_short(error)}") from error
-        self._address = address
-        session.guard.watch("containers", address.removeprefix("unix://"), f"{LABEL}={session.run_id}")
+        self._engine = DockerEngine(address)
+        session.guard.watch("containers", address.removeprefix("unix://"), self._label())
 
     def prepare(self, subject: Subject) -> None:
         """Build the root file system and import it as an image."""
         session = self._opened()
         runtime = subject.option("runtime", "runc")
-        with _translated("asking for its runtimes"):
-            runtimes = self.api.info().get("Runtimes", {})
-        if runtime not in runtimes:
+        if runtime not in self.engine.info().get("Runtimes", {}):
             raise BackendUnavailable(
                 f"this Docker engine has no runtime {runtime}", f"add {runtime} to its daemon.json"
             )
         if subject.rootfs not in self._images:
             tree = build_tree(load_recipe(subject.rootfs), session.cache, session.say)
-            tag = f"bench-{session.run_id[-6:]}/{subject.rootfs}:{tree.digest[:12]}"
+            repository, tag = f"bench-{session.run_id[-6:]}/{subject.rootfs}", tree.digest[:12]
             session.say(f"importing {subject.rootfs} into Docker")
-            with _translated(f"importing {subject.rootfs}"):
-                self.api.import_image_from_file(
-                    str(tree.tar), repository=tag.partition(":")[0], tag=tag.rpartition(":")[2],
-                    changes=[f"LABEL {LABEL}={session.run_id}"],
-                )  # fmt: skip
-                self.api.inspect_image(tag)  # type: ignore[no-untyped-call]
-            self._images[subject.rootfs] = (tree, tag)
+            self.engine.import_image(tree.tar, repository, tag, self._label())
+            self._images[subject.rootfs] = (tree, f"{repository}:{tag}")
 
     def launch(self, subject: Subject) -> DockerInstance:
         """Ask for one container."""
@@ -239,8 +203,7 @@ class DockerBackend:
             if subject.option("client") == "cli":
                 instance.launch_by_command(self._command_line(subject, nest))
             else:
-                configuration = self._configuration(subject, nest)
-                instance.launch_by_api(self.api, configuration)
+                instance.launch_by_api(self._configuration(subject, nest))
         except BaseException:
             with contextlib.suppress(InstanceError):
                 instance.remove()
@@ -256,25 +219,24 @@ class DockerBackend:
         ]  # fmt: skip
 
     def _configuration(self, subject: Subject, nest: Nest) -> dict[str, Any]:
-        host = self.api.create_host_config(
-            network_mode=subject.option("network", "bridge"),
-            runtime=subject.option("runtime", "runc"),
-            binds={str(nest.directory): {"bind": "/bench/run", "mode": "rw"}},
-        )
-        configuration: dict[str, Any] = self.api.create_container_config(
-            image=self._images[subject.rootfs][1],
-            command=self._agent_words(subject, nest),
-            entrypoint=[PATH_INSIDE],
-            hostname=nest.name,
-            labels={LABEL: self._opened().run_id},
-            host_config=host,
-        )
-        return configuration
+        """Return the body of POST /containers/create."""
+        return {
+            "Image": self._images[subject.rootfs][1],
+            "Entrypoint": [PATH_INSIDE],
+            "Cmd": self._agent_words(subject, nest),
+            "Hostname": nest.name,
+            "Labels": dict([self._label().split("=", 1)]),
+            "HostConfig": {
+                "NetworkMode": subject.option("network", "bridge"),
+                "Runtime": subject.option("runtime", "runc"),
+                "Binds": [f"{nest.directory}:/bench/run:rw"],
+            },
+        }
 
     def _command_line(self, subject: Subject, nest: Nest) -> list[str]:
         return [
-            "docker", "--host", self._address, "run", "--name", nest.name, "--hostname", nest.name,
-            "--label", f"{LABEL}={self._opened().run_id}", "--network", subject.option("network", "bridge"),
+            "docker", "--host", self.engine.address, "run", "--name", nest.name, "--hostname", nest.name,
+            "--label", self._label(), "--network", subject.option("network", "bridge"),
             "--runtime", subject.option("runtime", "runc"), "--volume", f"{nest.directory}:/bench/run",
             "--entrypoint", PATH_INSIDE, self._images[subject.rootfs][1], *self._agent_words(subject, nest),
         ]  # fmt: skip
@@ -282,16 +244,15 @@ class DockerBackend:
     def raw_access(self, subject: Subject) -> tuple[Path, str, list[str]]:
         """Return (engine socket, image, the application's command): what a client beside the suite needs."""
         tree, tag = self._images[subject.rootfs]
-        return Path(self._address.removeprefix("unix://")), tag, fill_in(tree.recipe.app, PORT)
+        return Path(self.engine.address.removeprefix("unix://")), tag, fill_in(tree.recipe.app, PORT)
 
     def disk(self, subject: Subject, container: Mapping[str, Any]) -> DiskUse:
         """Return bytes as the storage driver keeps them; None where it does not tell its directories."""
         tree, tag = self._images[subject.rootfs]
-        with _translated("inspecting an image"):
-            image = self.api.inspect_image(tag)  # type: ignore[no-untyped-call]
+        image = self.engine.inspect_image(tag)
         kept = _layer_bytes(image)
         return DiskUse(
-            download=_compressed_bytes(tree),
+            download=compressed_bytes(tree),
             unpacked=int(image["Size"]),
             image=kept,
             shared=kept,
@@ -306,8 +267,7 @@ class DockerBackend:
     def files(self, subject: Subject) -> tuple[Path, ...]:
         """Return the image's layer, the OCI runtime, and the client if there is one. Shims of others may map theirs."""
         _, tag = self._images[subject.rootfs]
-        with _translated("inspecting an image"):
-            layer = _layer_directory(self.api.inspect_image(tag))  # type: ignore[no-untyped-call]
+        layer = _layer_directory(self.engine.inspect_image(tag))
         programs = [find_program(subject.option("runtime", "runc"))]
         programs += [shutil.which("docker")] if subject.option("client") == "cli" else []
         return tuple(Path(path) for path in (layer, *programs) if path)
@@ -315,8 +275,7 @@ class DockerBackend:
     def pool(self, subject: Subject) -> Path | None:
         """Return the engine's data root, if it is on this host."""
         del subject
-        with _translated("asking for its data root"):
-            root = Path(self.api.info().get("DockerRootDir", ""))
+        root = Path(self.engine.info().get("DockerRootDir", "/nowhere"))
         return root if root.is_dir() else None
 
     def control_plane(self) -> tuple[int, ...]:
@@ -327,13 +286,12 @@ class DockerBackend:
 
     def facts(self) -> Mapping[str, str]:
         """Return versions and drivers."""
-        with _translated("asking for its version"):
-            version, info = self.api.version(), self.api.info()
+        version, info = self.engine.version(), self.engine.info()
         # The containerd image store keeps compressed blobs beside the unpacked snapshots: other disk figures.
         snapshotter = any("io.containerd.snapshotter" in str(line) for line in info.get("DriverStatus") or ())
         return {
             "engine": f"Docker {version.get('Version', 'unknown')}",
-            "address": "a private dockerd" if self._private else self._address,
+            "address": "a private dockerd" if self._private else self.engine.address,
             "api": str(version.get("ApiVersion", "unknown")),
             "containerd, runc": ", ".join(f"{c['Name']} {c['Version']}" for c in version.get("Components", ())[1:3]),
             "storage driver": str(info.get("Driver", "unknown")),
@@ -357,51 +315,23 @@ class DockerBackend:
 
     def close(self) -> None:
         """Remove everything that carries the run's label, then end the private daemon."""
-        if self._api is not None and self._session is not None:
-            self._ignoring(lambda: self._sweep(self._opened().run_id))
-            self._api.close()
-        if self._session is not None and self._api is not None:
-            label = f"{LABEL}={self._session.run_id}"
-            self._session.guard.release("containers", self._address.removeprefix("unix://"), label)
+        if self._engine is not None:
+            with contextlib.suppress(InstanceError):  # a dead engine keeps nothing that could be asked for
+                self._engine.sweep(self._label())
+            self._opened().guard.release("containers", self._engine.address.removeprefix("unix://"), self._label())
+            self._engine.close()
         if self._private is not None:
             self._private.stop()
-        self._api = self._private = None
+        self._engine = self._private = None
         self._images.clear()
 
-    def _sweep(self, run_id: str) -> None:
-        found = {"label": f"{LABEL}={run_id}"}
-        for container in self.api.containers(all=True, filters=found, quiet=True):
-            self.api.remove_container(container["Id"], force=True, v=True)
-        for image in self.api.images(filters=found, quiet=True):
-            self.api.remove_image(image, force=True)
-
-    @staticmethod
-    def _ignoring(action: Callable[[], _T]) -> _T | None:
-        """Do it if the engine still lives: a dead one keeps nothing that could be asked for."""
-        try:
-            return action()
-        except (DockerException, requests.RequestException, OSError):
-            return None
+    def _label(self) -> str:
+        return f"{LABEL}={self._opened().run_id}"
 
     def _opened(self) -> Session:
         if self._session is None:
             raise InstanceError("the docker backend is not open")
         return self._session
-
-
-def _answering() -> tuple[str, str]:
-    """Return (address, "") of the engine the environment names or the usual socket has, else ("", why not)."""
-    address = os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock"
-    path = Path(address.removeprefix("unix://"))
-    if address.startswith("unix://") and not path.exists():
-        return "", f"no Docker engine listens at {path}"
-    try:
-        api = docker.APIClient(base_url=address, version="auto", timeout=2)
-        with contextlib.closing(api):
-            api.ping()
-    except (DockerException, requests.RequestException) as error:
-        return "", f"the Docker engine at {address} does not answer: {_short(error)}"
-    return address, ""
 
 
 def _layer_directory(thing: Mapping[str, Any]) -> str | None:
@@ -415,13 +345,3 @@ def _layer_bytes(thing: Mapping[str, Any]) -> int | None:
     directory = _layer_directory(thing)
     use = tree_use(Path(directory)) if directory else None
     return None if use is None else use.allocated
-
-
-def _compressed_bytes(tree: Tree) -> int:
-    """Return the size of the tar as gzip makes it, the form in which registries hand images out; computed once."""
-    note = tree.tar.with_suffix(".gz.bytes")
-    if not note.exists():
-        script = 'gzip -c "$0" | wc -c'
-        done = subprocess.run(["sh", "-c", script, str(tree.tar)], capture_output=True, text=True, check=True)
-        note.write_text(done.stdout.strip(), "ascii")
-    return int(note.read_text("ascii"))
