@@ -1,4 +1,4 @@
-"""How long `bench --help` takes beside `pyperf --help`: the command must feel like a small tool, not like its libraries."""
+"""How long `bench --help` takes beside `pyperf --help`: it must feel like a small tool, not like its libraries."""
 
 from __future__ import annotations
 
@@ -27,7 +27,10 @@ def _help_of(module: str) -> float:
 def test_help_is_as_quick_as_pyperfs(benchmark: BenchmarkFixture) -> None:
     """Interleaved, one round of pyperf before each round of bench, so that the machine's drift hits both."""
     theirs: list[float] = []
-    benchmark.pedantic(_help_of, ("bench",), setup=lambda: theirs.append(_help_of("pyperf")), rounds=ROUNDS, warmup_rounds=1)
+    benchmark.pedantic(
+        _help_of, ("bench",), setup=lambda: theirs.append(_help_of("pyperf")), rounds=ROUNDS, warmup_rounds=1
+    )
+    assert benchmark.stats is not None
     ours = statistics.median(benchmark.stats.stats.data)
     benchmark.extra_info["pyperf_median_s"] = statistics.median(theirs)
     assert ours < 1.5 * statistics.median(theirs)
