@@ -1,0 +1,170 @@
+"""One live virtual machine, as the probes see it."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from bench.backends.base import DiskUse, Role
+from bench.backends.common import Farewell, Nest
+from bench.backends.hypervisor import Hypervisor
+from bench.backends.vm_parts import Parts
+from bench.clock import Console, Event
+from bench.errors import CleanupFailed
+
+_END_S = 10.0
+
+
+class VmInstance:
+    """A domain, its sockets and its own disk.
+
+    Attributes:
+        domain_name: what libvirt calls it.
+        overlay: its own disk; files: everything of its own on disk, removed with it.
+    """
+
+    def __init__(self, nest: Nest, parts: Parts, hypervisor: Hypervisor, scratch: Path) -> None:
+        self.name = nest.name
+        self.domain_name = nest.name
+        self.timeline = nest.timeline
+        self.channel = nest.channel
+        self.nonce = nest.nonce
+        self.directory = nest.directory
+        self.overlay: Path | None = scratch / f"{nest.name}.qcow2" if parts.disk else None
+        self.files: list[Path] = [self.overlay] if self.overlay else []
+        self._nest = nest
+        self._parts = parts
+        self._hypervisor = hypervisor
+        self._console = None if parts.boot == "rom" else Console(nest.directory / "console", nest.timeline)
+        self._domain: Any = None
+        self._pid: int | None = None
+        self._removed = False
+
+    def belongs_to(self, domain: Any) -> None:
+        """Take the handle of its domain."""
+        self._domain = domain
+
+    def save(self, memory: Path, disk: Path) -> None:
+        """Write the guest's memory to a file, which ends it, and keep its disk under another name."""
+        self._hypervisor.save(self._domain, memory)
+        if self.overlay is not None:
+            self.overlay.rename(disk)
+
+    def alive(self) -> bool:
+        """Say whether libvirt calls it running."""
+        return self._domain is not None and self._hypervisor.active(self._domain)
+
+    def last_words(self) -> str:
+        """Return the console's tail, or what QEMU wrote where the guest said nothing."""
+        said = self._console.tail() if self._console else ""
+        return said or self._hypervisor.log_tail(self.domain_name)
+
+    def stop(self) -> None:
+        """Destroy the domain. STOPPED is when its QEMU is gone, which is before the call returns.
+
+        Raises:
+            CleanupFailed: QEMU still lives.
+        """
+        if self._domain is None or self.timeline.at(Event.STOPPING) is not None:
+            return
+        pid = self._qemu()
+        farewell = Farewell([pid] if pid else [])
+        self.timeline.stamp(Event.STOPPING)
+        waiting = threading.Thread(target=self._await_end, args=(farewell,), daemon=True)
+        waiting.start()
+        self._hypervisor.destroy(self._domain)
+        waiting.join(_END_S)
+        if self.timeline.at(Event.STOPPED) is None:
+            raise CleanupFailed(f"{self.name}: QEMU still lives {_END_S:g} s after destroy")
+
+    def _await_end(self, farewell: Farewell) -> None:
+        """Stamp the instant at which QEMU ended: libvirt looks only every 200 ms (virProcessKillPainfully)."""
+        gone_ns = farewell.wait(_END_S)
+        if gone_ns is not None:
+            self.timeline.stamp(Event.STOPPED, gone_ns)
+
+    def remove(self) -> None:
+        """Stop it if need be, and remove its disk, its sockets and its log."""
+        if self._removed:
+            return
+        try:
+            self.stop()
+        finally:
+            if self._domain is not None:
+                self._hypervisor.forget(self._domain)
+            for path in self.files:
+                path.unlink(missing_ok=True)
+            self.hang_up()
+            self._hypervisor.remove_log(self.domain_name)
+        self.timeline.stamp(Event.REMOVED)
+        self._removed = True
+
+    def hang_up(self) -> None:
+        """Close its sockets. Safe to repeat."""
+        if self._console is not None:
+            self._console.close()
+        self._nest.clear()
+
+    def processes(self) -> Mapping[Role, tuple[int, ...]]:
+        """Return its QEMU."""
+        pid = self._qemu()
+        return {Role.VMM: (pid,) if pid else ()}
+
+    def cgroup_pid(self) -> int | None:
+        """Return QEMU's pid where libvirt gave it a control group of its own."""
+        pid = self._qemu()
+        with contextlib.suppress(OSError):
+            if pid and "machine" in Path(f"/proc/{pid}/cgroup").read_text("ascii", "replace"):
+                return pid
+        return None
+
+    def _qemu(self) -> int | None:
+        """Return the pid of its QEMU, found once."""
+        if self._pid is None or not Path(f"/proc/{self._pid}").exists():
+            self._pid = find_qemu(self.domain_name)
+        return self._pid
+
+    def disk(self) -> DiskUse:
+        """Return what it has alone (overlay, ROM, saved memory) and what all of its kind share."""
+        disk, tree = self._parts.disk, self._parts.tree
+        own = sum(allocated(path) or 0 for path in [*self.files, self.directory / "rom"])
+        if disk is None:
+            return DiskUse(unique=own)
+        return DiskUse(
+            unpacked=tree.bytes if tree else None,
+            image=disk.allocated,
+            shared=disk.allocated + sum(allocated(path) or 0 for path in self._parts.shared),
+            unique=own,
+            virtual=disk.virtual,
+        )
+
+
+def allocated(path: Path) -> int | None:
+    """Return the bytes a file takes on the disk (st_blocks × 512), or None if there is none."""
+    with contextlib.suppress(OSError):
+        return path.stat().st_blocks * 512
+    return None
+
+
+def find_qemu(domain: str) -> int | None:
+    """Return the pid of the QEMU whose command line names the domain, as libvirt writes it: -name guest=NAME,…."""
+    mark = f"\0-name\0guest={domain},"
+    return next((pid for pid in _pids() if mark in _read(pid, "cmdline")), None)
+
+
+def find_daemons() -> tuple[int, ...]:
+    """Return the pids of libvirt's daemons."""
+    return tuple(pid for pid in _pids() if _read(pid, "comm").strip() in ("libvirtd", "virtqemud", "virtlogd"))
+
+
+def _pids() -> Iterator[int]:
+    return (int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit())
+
+
+def _read(pid: int, name: str) -> str:
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/{name}").read_text("utf-8", "replace")
+    return ""
