@@ -100,7 +100,8 @@ def make_plan(
         refusals += _missing(scenario, wanted, unavailable)
         runnable = [s for s in wanted if s.name not in unavailable and s.name not in scenario.excluded]
         cells = [(s, params) for s in runnable for params in _products(scenario.parameters)]
-        orders = balanced_orders(len(cells), adapted.warmup + adapted.blocks, chance)
+        # Warm-up has orders of its own: it must not take some away from the balance of the measured blocks.
+        orders = [o for n in (adapted.warmup, adapted.blocks) for o in balanced_orders(len(cells), n, chance)]
         for block, order in enumerate(orders):
             for position, cell in enumerate(order):
                 subject, params = cells[cell]
@@ -123,8 +124,9 @@ def make_plan(
 def _missing(
     scenario: Scenario, wanted: Sequence[Subject], unavailable: Mapping[str, tuple[str, str]]
 ) -> list[Refusal]:
-    """Return a refusal for each wanted subject that this host cannot run."""
-    lacking = [(s, *unavailable[s.name]) for s in wanted if s.name in unavailable]
+    """Return a refusal for each wanted subject that this host cannot run, if the question makes sense for it."""
+    asked = [s for s in wanted if s.name not in scenario.excluded]
+    lacking = [(s, *unavailable[s.name]) for s in asked if s.name in unavailable]
     return [Refusal(scenario=scenario, subject=s, reason=r, hint=hint, missing=True) for s, r, hint in lacking]
 
 

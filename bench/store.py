@@ -207,6 +207,10 @@ class Run:
         return str(self.info["run_id"])
 
 
+_DAMAGE = (OSError, ValueError, TypeError, LookupError, ArithmeticError, NotImplementedError, RecursionError)
+"""What reading a damaged or hostile file raises: json's own, pyarrow's own (all of them also one of these)."""
+
+
 def read_run(path: Path | str) -> Run:
     """Read a run's folder. Its content is a stranger's: nothing in it is executed or followed.
 
@@ -222,12 +226,14 @@ def read_run(path: Path | str) -> Run:
         info = json.loads((folder / "run.json").read_text("utf-8"))
         facts_file = folder / "facts.json"
         facts = json.loads(facts_file.read_text("utf-8")) if facts_file.is_file() else {}
+        if not (isinstance(info, dict) and isinstance(info.get("run_id"), str) and isinstance(facts, dict)):
+            raise StoreError(f"{folder} is damaged: run.json or facts.json is no run's", "the run has to be repeated")
         if int(info.get("schema_version", 0)) > SCHEMA_VERSION:
             raise SchemaTooNew(
                 f"{folder} was written by a newer bench (schema {info['schema_version']})", "update bench"
             )
         table = _read_table(folder / "samples")
-    except (OSError, ValueError, TypeError, AttributeError) as error:
+    except _DAMAGE as error:
         raise StoreError(f"{folder} is damaged: {error}", "the run has to be repeated") from error
     content = table.to_pylist()
     for row in content:
@@ -240,7 +246,8 @@ def _read_table(samples: Path) -> pa.Table:
     import pyarrow.parquet as pq
 
     whole = samples / "samples.parquet"
-    files = [whole] if whole.is_file() else sorted(samples.glob("part-*.parquet"))
+    # A name may stand for a pipe, which would be waited for forever.
+    files = [whole] if whole.is_file() else sorted(p for p in samples.glob("part-*.parquet") if p.is_file())
     schema = arrow_schema()
     if not files:
         return schema.empty_table()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import random
 from collections.abc import Callable, Sequence
@@ -12,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.between import compare_runs, differences, shift_interval
+from bench.between import _rank_sum_counts, compare_runs, differences, shift_interval
 from bench.compare import Comparison, Verdict, compare, compare_cell, floor_of, judge, noise_floor, twins
 from bench.store import Run
 from bench.units import Better
@@ -277,3 +278,13 @@ def test_the_shift_interval_covers_and_is_exact() -> None:
         hits += low <= 3.0 <= high
     assert 0.92 <= hits / 300 < 1.0
     assert not math.isinf(low)
+
+
+@pytest.mark.parametrize(("first", "second"), [(1, 1), (2, 3), (3, 3), (4, 2), (5, 4)])
+def test_the_rank_sum_distribution_is_that_of_all_orders(first: int, second: int) -> None:
+    everybody = set(range(first + second))
+    scores = [
+        sum(mine > yours for mine in chosen for yours in everybody.difference(chosen))
+        for chosen in itertools.combinations(everybody, first)
+    ]
+    assert _rank_sum_counts(first, second) == [scores.count(u) for u in range(first * second + 1)]
