@@ -1,0 +1,212 @@
+"""The command line: exit codes as a table, words for every mistake, screens that fit 80 columns."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bench.cli import app, main
+from bench.store import read_run
+
+ROOT = Path(__file__).resolve().parents[2]
+
+SCENARIO = """
+title = "Starting"
+question = "How long?"
+probe = "startup"
+headline = "requested→ready"
+subjects = [%s]
+[[metrics]]
+name = "requested→ready"
+unit = "s"
+"""
+
+
+class Bench:
+    """Runs `bench` on a folder of fake subjects."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.scenarios, self.results = folder / "scenarios", folder / "results"
+        self.scenarios.mkdir()
+        (self.scenarios / "profiles.toml").write_text('[profiles.quick]\ntitle = "first"\nblocks = 6\n', "utf-8")
+
+    def subjects(self, **options: str) -> None:
+        """Declare subjects, each with the text of its options table."""
+        text = "\n".join(
+            f'[subjects.{name}]\ntitle = "{name}"\nbackend = "fake"\nrung = {rung}\noptions = {{ {table} }}'
+            for rung, (name, table) in enumerate(options.items())
+        )
+        (self.scenarios / "subjects.toml").write_text(text, "utf-8")
+        names = ", ".join(f'"{name}"' for name in options)
+        (self.scenarios / "startup.toml").write_text(SCENARIO % names, "utf-8")
+
+    def __call__(self, *words: str, columns: int = 80) -> subprocess.CompletedProcess[str]:
+        """Run one command as a process."""
+        environment = {**os.environ, "COLUMNS": str(columns), "BENCH_CACHE": str(self.folder / "cache")}
+        environment["BENCH_RESULTS"] = str(self.results)
+        where = ["--scenarios", str(self.scenarios)] if words[0] in ("run", "plan", "show", "list", "doctor") else []
+        return subprocess.run(
+            [sys.executable, "-m", "bench", *words, *where], cwd=ROOT, env=environment, capture_output=True, text=True,
+            timeout=60, check=False,
+        )  # fmt: skip
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    made = Bench(tmp_path)
+    made.subjects(process='ready_s = "0.001"', docker='ready_s = "0.2"', vm='ready_s = "20", accelerator = "tcg"')
+    return made
+
+
+@pytest.mark.parametrize(
+    ("options", "code"),
+    [
+        ('ready_s = "0.1"', 0),
+        ('ready_s = "0.1", fail = "die", fail_every = "3"', 1),
+        ('fail = "refuse"', 3),
+        ('missing = "no such engine"', 3),
+    ],
+)
+def test_the_exit_code_says_how_it_went(bench: Bench, options: str, code: int) -> None:
+    bench.subjects(process=options)
+    done = bench("run", "all", "--no-report", "--seed", "1")
+    assert done.returncode == code, done.stderr
+
+
+def test_a_skipped_subject_is_no_failure(bench: Bench) -> None:
+    bench.subjects(process='ready_s = "0.1"', vm='missing = "no such engine"')
+    done = bench("run", "all", "--no-report")
+    assert done.returncode == 0
+    assert re.search(r"skipped +vm: no such engine \(remove the option\)", done.stdout)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["run", "startpu"], 'there is no scenario "startpu"\n  → did you mean "startup"?'),
+        (["run", "all", "--subject", "dokcer"], 'there is no subject "dokcer"\n  → did you mean "docker"?'),
+        (["run", "all", "--profile", "quik"], 'there is no profile "quik"\n  → did you mean "quick"?'),
+        (["run", "all", "--label", "x"], '--label needs the form key=value, not "x"'),
+        (["run", "all", "--events", "xml"], '--events knows "json"'),
+        (["run", "all", "--results", "/proc/nowhere"], "/proc/nowhere cannot be written"),
+        (["run", "all", "--subjects", "/nowhere.toml"], "nowhere.toml: cannot be read"),
+        (["show", "dokcer"], 'did you mean "docker"?'),
+        (["report", "20990101"], 'there is no run "20990101"'),
+        (["compare", "one"], "compare needs two runs"),
+    ],
+)
+def test_a_mistake_is_told_with_its_remedy_and_nothing_is_started(bench: Bench, words: list[str], told: str) -> None:
+    if words[0] in ("report", "compare"):
+        assert bench("run", "all", "--no-report").returncode == 0
+    before = sorted(bench.results.glob("*")) if bench.results.exists() else []
+    done = bench(*words)
+    assert done.returncode == 2
+    assert told in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+    assert before == (sorted(bench.results.glob("*")) if bench.results.exists() else [])
+
+
+def test_a_wrong_scenario_file_names_every_fault(bench: Bench) -> None:
+    (bench.scenarios / "startup.toml").write_text(SCENARIO % '"process", "nobody"' + 'colour = "red"\n', "utf-8")
+    done = bench("run", "all")
+    assert done.returncode == 2
+    assert "colour" in done.stderr
+    assert "nobody" in done.stderr
+
+
+def test_a_fault_in_bench_is_one_line_and_a_log(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError("by zero")
+
+    monkeypatch.setattr("bench.scenario.load", broken)
+    monkeypatch.setattr(sys, "argv", ["bench", "list"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 70
+    told = capsys.readouterr().err
+    assert told.startswith("bench: a fault in bench: ZeroDivisionError: by zero\n")
+    log = Path(told.partition("details: ")[2].strip())
+    assert "Traceback" in log.read_text()
+    log.unlink()
+    monkeypatch.setattr(sys, "argv", ["bench", "list", "--debug"])
+    with pytest.raises(ZeroDivisionError):
+        main()
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_the_screens_fit(bench: Bench, columns: int) -> None:
+    bench.subjects(
+        process='ready_s = "0.001"', docker='ready_s = "0.2"', broken='fail = "die"', gone='missing = "no engine"'
+    )
+    assert bench("run", "all", "--no-report", "--seed", "5").returncode == 1
+    (run,) = bench.results.iterdir()
+    for words in (
+        ["show", run.name],
+        ["show", "startup"],
+        ["list"],
+        ["plan", "all"],
+        ["runs"],
+        ["run", "--help"],
+        ["--help"],
+    ):
+        done = bench(*words, columns=columns) if words[0] != "--help" else bench("list", "--help", columns=columns)
+        too_long = [line for line in done.stdout.splitlines() if len(line.rstrip()) > columns and run.name not in line]
+        assert too_long == [], words
+        assert done.returncode == 0, done.stderr
+
+
+def test_the_closing_screen_answers_in_a_sentence_and_says_how_to_repeat_it(bench: Bench) -> None:
+    done = bench("run", "all", "--no-report", "--seed", "5", columns=100)
+    assert re.search(r"^Starting: process \S+ ms \[.*, vm@tcg \S+ s \[", done.stdout, re.MULTILINE)
+    assert re.search(r"again .*bench run all .*--seed 5", " ".join(done.stdout.split()))
+    assert "--profile standard" in done.stdout
+    assert "samples.parquet" in done.stdout
+
+
+def test_the_same_seed_gives_the_same_order(bench: Bench) -> None:
+    for _ in range(2):
+        bench("run", "all", "--no-report", "--seed", "5", "--label", "who=me")
+    first, second = (read_run(path) for path in bench.results.iterdir())
+    assert first.info["order"] == second.info["order"]
+    assert first.info["labels"] == {"who": "me"}
+    assert "vm@tcg" in first.info["subjects"]
+
+
+def test_events_are_json_lines_and_nothing_else(bench: Bench) -> None:
+    done = bench("run", "all", "--no-report", "--events", "json")
+    events = [json.loads(line) for line in done.stdout.splitlines()]
+    assert events[0]["event"] == "run-started"
+    assert events[0]["trials"] == 21 == sum(event["event"] == "trial-finished" for event in events)
+    assert [event["event"] for event in events[-2:]] == ["run-finished", "written"]
+    assert read_run(events[-1]["run"]).info["ending"] == "complete"
+
+
+def test_dry_run_starts_nothing(bench: Bench) -> None:
+    done = bench("run", "all", "--dry-run")
+    assert "21 trials in all" in done.stdout
+    assert not bench.results.exists()
+
+
+def test_measured_costs_make_the_next_plan(bench: Bench) -> None:
+    assert "about 21 s" in bench("plan", "all").stdout
+    bench("run", "all", "--no-report")
+    assert "about 21 s" not in bench("plan", "all").stdout
+
+
+def test_every_command_and_option_has_help() -> None:
+    import typer
+
+    for name, command in typer.main.get_command(app).commands.items():  # type: ignore[attr-defined]
+        assert command.help, name
+        for parameter in command.params:
+            assert getattr(parameter, "help", None), f"{name} {parameter.name}"

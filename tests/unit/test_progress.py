@@ -1,0 +1,158 @@
+"""What is shown while a run runs."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from bench.backends.base import Session
+from bench.backends.fake import FakeBackend
+from bench.course import Course
+from bench.history import History
+from bench.messages import Message, Preparing, TrialFinished, TrialStarted
+from bench.plan import make_plan
+from bench.progress import JsonLines, Lines, Live, short_time, watcher_for
+from bench.runner import execute
+from bench.scenario import Metric, Profile, Scenario, Subject
+from bench.units import Unit
+
+SUBJECTS = {
+    "process": Subject(name="process", title="p", backend="fake", cost_s=1, options={"ready_s": "0.001"}),
+    "vm": Subject(
+        name="vm", title="v", backend="fake", rung=9, cost_s=10, options={"accelerator": "tcg", "ready_s": "9"}
+    ),
+    "bad": Subject(name="bad", title="b", backend="fake", rung=5, cost_s=1, options={"fail": "refuse"}),
+    "gone": Subject(name="gone", title="g", backend="fake", rung=7),
+}
+SCENARIO = Scenario(
+    name="startup", title="Starting", question="How long?", probe="startup", headline="requested→ready",
+    subjects=tuple(SUBJECTS), metrics=(Metric(name="requested→ready", unit=Unit.SECONDS),),
+)  # fmt: skip
+
+
+@pytest.fixture
+def messages(tmp_path: Path) -> list[Message]:
+    """All messages of a run of seven blocks, the first to warm up."""
+    plan = make_plan(
+        [SCENARIO], SUBJECTS, Profile(name="quick", blocks=6), 3, unavailable={"gone": ("no engine", "get one")}
+    )
+    session = Session(run_id="r", directory=tmp_path, scratch=tmp_path, cache=tmp_path)
+    return list(execute(plan, session, {"fake": FakeBackend()}))
+
+
+def test_the_course_counts_trials_and_knows_what_is_left(messages: list[Message]) -> None:
+    course, left = Course(), []
+    for message in messages:
+        course.take(message)
+        left.append(course.left_s())
+    assert (course.done, course.total, course.failed, course.left_out) == (21, 21, 7, 1)
+    assert left[0] == 7 * 12.0
+    assert left[-1] == 0.0
+    # Once a subject has been seen, what it really took counts: these take microseconds, not their expected cost.
+    assert left[len(left) // 2] < 1.0
+    assert [lane.label for lane in course.lanes.values()] == ["process", "bad", "vm@tcg"]
+    assert course.lanes["bad"].median is None
+    assert len(course.lanes["vm"].values) == 6
+
+
+def test_lines_say_each_trial_and_the_medians_after_the_first_block_and_the_last(messages: list[Message]) -> None:
+    file = io.StringIO()
+    lines = Lines(file)
+    for message in messages:
+        lines.show(message)
+    said = file.getvalue().splitlines()
+    trials = [line for line in said if line.startswith("[")]
+    assert len(trials) == 21
+    assert sum("(warm-up)" in line for line in trials) == 3
+    assert sum("failed: the fake engine refused" in line for line in trials) == 7
+    medians = [line for line in said if " after block " in line]
+    assert [line.partition(":")[0] for line in medians] == ["startup after block 1 of 6", "startup after block 6 of 6"]
+    assert said.index(medians[0]) < said.index(trials[6])
+    assert "vm@tcg" in medians[0]
+
+
+def test_json_lines_are_whole_objects(messages: list[Message]) -> None:
+    file = io.StringIO()
+    for message in messages:
+        JsonLines(file).show(message)
+    events = [json.loads(line) for line in file.getvalue().splitlines()]
+    finished = [event for event in events if event["event"] == "trial-finished"]
+    assert len(finished) == 22
+    refused = next(event for event in finished if event["trial"] < 0)
+    assert refused["samples"][0] == {
+        "metric": "requested→ready", "value": None, "unit": "s", "status": "skipped", "reason": "no engine (get one)",
+        "params": {},
+    }  # fmt: skip
+
+
+@pytest.fixture(params=[80, 120])
+def drawn(request: pytest.FixtureRequest, messages: list[Message]) -> Iterator[tuple[int, str]]:
+    """The width and everything the live view drew."""
+    file = io.StringIO()
+    console = Console(file=file, force_terminal=True, width=request.param, height=24, color_system=None)
+    live = Live(console)
+    for message in messages:
+        live.show(message)
+    live.close()
+    yield request.param, file.getvalue()
+
+
+def test_the_live_view_fits_its_terminal(drawn: tuple[int, str]) -> None:
+    import re
+
+    width, text = drawn
+    lines = [re.sub(r"\x1b\[[0-9;?]*[A-Za-z]|\r", "", line) for line in text.splitlines()]
+    assert max(len(line) for line in lines) <= width
+    assert any(
+        line.startswith("trial 21 of 21, 6 failed") or line.startswith("trial 21 of 21, 7 failed") for line in lines
+    )
+    assert any(re.match(r"vm@tcg +\S+ s +6/7", line) for line in lines)
+
+
+def test_the_live_view_draws_between_trials_only(messages: list[Message]) -> None:
+    file = io.StringIO()
+    live = Live(Console(file=file, force_terminal=True, width=80, height=24))
+    try:
+        started = next(i for i, m in enumerate(messages) if isinstance(m, TrialStarted))
+        for message in messages[: started + 1]:
+            live.show(message)
+        import threading
+        import time
+
+        before = file.tell()
+        time.sleep(0.6)
+        assert file.tell() == before
+        assert not any("refresh" in type(thread).__name__.lower() for thread in threading.enumerate())
+    finally:
+        live.close()
+
+
+def test_without_a_terminal_there_are_lines() -> None:
+    assert isinstance(watcher_for("", err=io.StringIO()), Lines)
+    assert isinstance(watcher_for("json", out=io.StringIO()), JsonLines)
+
+
+def test_preparing_is_said_before_the_trials(messages: list[Message]) -> None:
+    first = next(i for i, m in enumerate(messages) if isinstance(m, TrialStarted))
+    assert any(isinstance(m, Preparing) for m in messages[:first])
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(0, "0:00"), (7.4, "0:07"), (750, "12:30"), (3723, "1:02:03")])
+def test_waiting_is_told_like_a_clock(seconds: float, text: str) -> None:
+    assert short_time(seconds) == text
+
+
+def test_history_keeps_what_trials_took_and_forgets_failures(tmp_path: Path, messages: list[Message]) -> None:
+    history = History(tmp_path)
+    assert history.costs({"process": "fake"}) == {}
+    history.add([m.result for m in messages if isinstance(m, TrialFinished)])
+    costs = History(tmp_path).costs(dict.fromkeys(SUBJECTS, "fake"))
+    assert costs.keys() == {("startup", "process"), ("startup", "vm")}
+    assert History(tmp_path).costs({"process": "docker"}) == {}
+    (tmp_path / "costs.json").write_text("{ half", "utf-8")
+    assert history.costs({"process": "fake"}) == {}
