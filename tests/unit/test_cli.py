@@ -114,12 +114,13 @@ def test_a_mistake_is_told_with_its_remedy_and_nothing_is_started(bench: Bench, 
     assert before == (sorted(bench.results.glob("*")) if bench.results.exists() else [])
 
 
-def test_a_wrong_scenario_file_names_every_fault(bench: Bench) -> None:
-    (bench.scenarios / "startup.toml").write_text(SCENARIO % '"process", "nobody"' + 'colour = "red"\n', "utf-8")
+def test_wrong_files_are_told_with_every_fault(bench: Bench) -> None:
+    (bench.scenarios / "startup.toml").write_text(SCENARIO % '"process"' + 'colour = "red"\n', "utf-8")
+    (bench.scenarios / "subjects.toml").write_text('[subjects.process]\ntitle = "x"\nbakend = "fake"\n', "utf-8")
     done = bench("run", "all")
     assert done.returncode == 2
-    assert "colour" in done.stderr
-    assert "nobody" in done.stderr
+    assert "metrics[0].colour: unknown key" in done.stderr
+    assert 'subjects.process.bakend: unknown key; did you mean "backend"?' in done.stderr
 
 
 def test_a_fault_in_bench_is_one_line_and_a_log(
@@ -150,16 +151,9 @@ def test_the_screens_fit(bench: Bench, columns: int) -> None:
     )
     assert bench("run", "all", "--no-report", "--seed", "5").returncode == 1
     (run,) = bench.results.iterdir()
-    for words in (
-        ["show", run.name],
-        ["show", "startup"],
-        ["list"],
-        ["plan", "all"],
-        ["runs"],
-        ["run", "--help"],
-        ["--help"],
-    ):
-        done = bench(*words, columns=columns) if words[0] != "--help" else bench("list", "--help", columns=columns)
+    screens = [["show", run.name], ["show", "startup"], ["list"], ["plan", "all"], ["runs"], ["run", "--help"]]
+    for words in screens:
+        done = bench(*words, columns=columns)
         too_long = [line for line in done.stdout.splitlines() if len(line.rstrip()) > columns and run.name not in line]
         assert too_long == [], words
         assert done.returncode == 0, done.stderr
