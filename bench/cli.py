@@ -22,8 +22,8 @@ from bench.console import answers, guarded
 from bench.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
-    from bench.application import Choice, Request
     from bench.guardian import Guardian
+    from bench.request import Choice, Request
 
 app = typer.Typer(
     name="bench",
@@ -87,9 +87,10 @@ def run(
 
     The profile "quick" gives a first answer; --profile standard or thorough gives one to rely on.
     """
-    from bench.application import bury, check_ground, choose
+    from bench.application import bury, check_ground
     from bench.measure import measure
     from bench.places import new_run_id
+    from bench.request import choose
     from bench.supervisor import supervise
 
     if events not in ("", "json"):
@@ -125,7 +126,7 @@ def plan(
 
     The order, the counts, the time it takes, and what is left out and why.
     """
-    from bench.application import choose
+    from bench.request import choose
 
     _print_plan(choose(_request(names, subject, profile, seed, results, subjects, scenarios, label, scratch)))
 
@@ -310,7 +311,7 @@ def _request(
     subjects: list[Path] | None, scenarios: Path | None, label: list[str] | None, scratch: Path | None,
 ) -> Request:  # fmt: skip
     from bench import scenario
-    from bench.application import Request
+    from bench.request import Request
 
     labels = [text.partition("=") for text in label or ()]
     for key, equals, _ in labels:

@@ -5,16 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import bench
 from bench.facts import Facts
 from bench.findings import Finding, Proof, find
 from bench.messages import Prepared
 from bench.plan import Plan
-
-if TYPE_CHECKING:
-    from bench.application import Choice, Request
+from bench.request import Choice, Request
 
 
 def now() -> str:

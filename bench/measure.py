@@ -16,8 +16,8 @@ from bench.store import Run, read_run
 from bench.summary import summarise
 
 if TYPE_CHECKING:
-    from bench.application import Choice, Request
     from bench.guardian import Guardian
+    from bench.request import Choice, Request
 
 
 def measure(request: Request, choice: Choice, run_id: str, guard: Guardian, events: str, *, report: bool) -> int:
