@@ -58,9 +58,10 @@ def value_axis(
 
 def grid(canvas: Canvas, place: Place, ticks: Ticks, top: float, bottom: float) -> None:
     """Draw an upright line for each tick, and its words below."""
+    if bottom > top:
+        canvas.lines([(place(value), top, place(value), bottom) for value, _ in ticks], "line")
     for value, text in ticks:
         x = place(value)
-        canvas.line([x, x], [top, bottom], "line")
         reach = len(text) * 3.8
         over = x + reach > canvas.width
         canvas.text(
@@ -84,14 +85,19 @@ def short(text: str, longest: int) -> str:
     return text if len(text) <= longest else f"{text[: longest - 1]}…"
 
 
-def label_above(canvas: Canvas, family: str, label: str, emulated: bool, text: str, y: float) -> None:
+def signed(label: str, emulated: bool) -> str:  # noqa: FBT001  # read as "signed if emulated"
+    """Return a subject's label with the sign of an upper bound where it was emulated."""
+    return f"{label} {UPPER_SIGN}" if emulated else label
+
+
+def label_above(canvas: Canvas, family: str, label: str, text: str, y: float) -> None:
     """Write a row's name at the left and its value at the right, for narrow pictures."""
     canvas.bar(2.0, y - 5.0, 8.0, 10.0, family)
-    canvas.text(15.0, y, short(f"{label} {UPPER_SIGN}" if emulated else label, 22), "ink", bold=True)
+    canvas.text(15.0, y, short(label, 22), "ink", bold=True)
     canvas.text(canvas.width - 2.0, y, text, "ink", anchor="right", size=11.5)
 
 
-def label_left(canvas: Canvas, family: str, label: str, emulated: bool, y: float) -> None:
+def label_left(canvas: Canvas, family: str, label: str, y: float) -> None:
     """Write a row's name at the left, the family's colour before it."""
     canvas.bar(2.0, y - 5.0, 8.0, 10.0, family)
-    canvas.text(17.0, y, short(f"{label} {UPPER_SIGN}" if emulated else label, 26), "ink", size=12.5, bold=True)
+    canvas.text(17.0, y, short(label, 27), "ink", size=12.5, bold=True)

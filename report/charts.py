@@ -62,6 +62,17 @@ class Canvas:
         )  # fmt: skip
         self._axes.add_line(stroke)
 
+    def lines(
+        self, ends: Sequence[tuple[float, float, float, float]], role: str, *, width: float = 1.0,
+        dash: Sequence[float] = (), alpha: float = 1.0,
+    ) -> None:  # fmt: skip
+        """Draw separate straight lines of one kind, each (x, y, x, y), in a single stroke: many times as fast."""
+        gap = float("nan")
+        xs = [x for first, _, second, _ in ends for x in (first, second, gap)]
+        ys = [y for _, first, _, second in ends for y in (first, second, gap)]
+        if ends:
+            self.line(xs, ys, role, width=width, dash=dash, alpha=alpha)
+
     def bar(self, x: float, y: float, width: float, height: float, role: str, *, alpha: float = 1.0) -> None:
         """Fill a rectangle."""
         from matplotlib.patches import Rectangle
@@ -82,7 +93,8 @@ class Canvas:
         colour = SENTINELS[role]
         marks = Line2D(
             xs, ys, linestyle="none", marker=shape, markersize=size, alpha=alpha, markeredgecolor=colour,
-            markerfacecolor=SENTINELS["paper"] if hollow else colour, markeredgewidth=1.6 if hollow or shape in "x|" else 0.0,
+            markerfacecolor=SENTINELS["paper"] if hollow else colour,
+            markeredgewidth=1.6 if hollow or shape in "x|" else 0.0,
             zorder=self._above(),
         )  # fmt: skip
         self._axes.add_line(marks)

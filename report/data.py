@@ -19,6 +19,9 @@ from bench.units import Better, Unit
 FAMILIES: tuple[str, ...] = ("process", "oci", "docker", "vm", "other")
 """The kinds of subject that share a colour, from the process outwards."""
 
+NOISE: tuple[str, ...] = ("steal_s", "pressure_cpu_s", "pressure_io_s", "pressure_memory_s", "load")
+"""The columns that say what the host did beside a trial."""
+
 _FAMILY_OF = {"process": "process", "oci": "oci", "docker": "docker", "podman": "docker", "libvirt": "vm"}
 _LONGEST = 600
 
@@ -164,7 +167,7 @@ class View:
         return {**refused, **cells.get((metric, params), {})}
 
     def variants(self, scenario: str, metric: str) -> list[Params]:
-        """Return every set of parameters a metric has a value under, the most telling first: the total, one instance."""
+        """Return every set of parameters a metric has a value under, the most telling first (total, one instance)."""
         found = [
             params
             for (name, params), cells in self.cells.get(scenario, {}).items()
@@ -218,7 +221,7 @@ def _row(row: Mapping[str, Any]) -> dict[str, Any]:
         "unit": _unit(row.get("unit")), "better": _better(row.get("better")),
         "block": int(number(row.get("block")) or 0), "trial": int(number(row.get("trial")) or 0),
         "started_s": (number(row.get("started_ns")) or 0.0) / 1e9,
-        **{key: number(row.get(key)) for key in ("steal_s", "pressure_cpu_s", "pressure_io_s", "pressure_memory_s", "load")},
+        **{key: number(row.get(key)) for key in NOISE},
     }  # fmt: skip
 
 

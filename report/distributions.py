@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bench.stats import ecdf
-from report.axes import UPPER_SIGN, Place, grid, jitter, logarithmic, short, thinned, value_axis
+from report.axes import Place, grid, jitter, logarithmic, short, signed, thinned, value_axis
 from report.charts import Canvas
 from report.figures import Curve, DriftChart, EcdfChart, ratio_ticks
 
@@ -36,7 +36,7 @@ def draw_ecdf(chart: EcdfChart) -> Canvas:
         _curve(canvas, curve, place, (left, right, base, height), dash)
         canvas.line([2.0, 22.0], [y, y], curve.family, width=2.0, dash=dash)
         name = curve.label.partition("@")[0]
-        canvas.text(27.0, y, short(f"{name} {UPPER_SIGN}" if curve.emulated else name, 17), size=11.0)
+        canvas.text(27.0, y, short(signed(name, curve.emulated), 17), size=11.0)
         points = [place(v) for v in thinned(curve.values)]
         shifts = [y + s for s in jitter(len(points), 6.0)]
         canvas.dots(points, shifts, curve.family, size=4.0, shape="<" if curve.emulated else "o", alpha=0.55)
@@ -66,7 +66,7 @@ def draw_drift(chart: DriftChart) -> Canvas:
     ratios = [r for _, _, points in chart.series for _, r in points if r > 0.0] or [1.0]
     reach = max(1.1, *(max(r, 1.0 / r) for r in ratios)) * 1.02
     blocks = [b for _, _, points in chart.series for b, _ in points] or [0]
-    first, last = min(blocks), max(max(blocks), min(blocks) + 1)
+    first, last = min(blocks), max(*blocks, min(blocks) + 1)
     upright = logarithmic(1.0 / reach, reach, top + height, top)
     for value, text in [*(t for t in ratio_ticks(1.0 / reach, reach) if t[0] != 1.0), (1.0, "1×")]:
         canvas.line([left, right], [upright(value)] * 2, "ink" if value == 1.0 else "line")

@@ -16,6 +16,7 @@ from report.axes import (
     linear,
     logarithmic,
     short,
+    signed,
     thinned,
     value_axis,
 )
@@ -56,11 +57,10 @@ def draw(chart: Chart, *, narrow: bool) -> str:
 def _shade(canvas: Canvas, rows: Sequence[Dots | RatioRow], top: float, height: float) -> None:
     """Lay a tint under the emulated rows and a thin line between all of them."""
     for index, row in enumerate(rows):
-        y = top + index * height
         if row.emulated:
-            canvas.bar(0.0, y, canvas.width, height, "emulated")
-        if index:
-            canvas.line([0.0, canvas.width], [y, y], "line", alpha=0.7)
+            canvas.bar(0.0, top + index * height, canvas.width, height, "emulated")
+    edges = [top + index * height for index in range(1, len(rows))]
+    canvas.lines([(0.0, y, canvas.width, y) for y in edges], "line", alpha=0.7)
 
 
 # ── rows of dots ──
@@ -80,23 +80,22 @@ def draw_dots(chart: DotChart, *, narrow: bool) -> Canvas:
     place, ticks = value_axis(shown, chart.unit, left, right, 5 if narrow else 8)
     _shade(canvas, chart.rows, top, height)
     lane = 24.0 if narrow else height
-    for index, row in enumerate(chart.rows):
-        end = top + (index + 1) * height
-        for value, _ in ticks if row.median is not None else ():
-            canvas.line([place(value)] * 2, [end - lane, end], "line")
-        for guide in chart.guides if row.median is not None else ():
-            canvas.line([place(guide.value)] * 2, [end - lane, end], "accent", width=1.4, dash=(5.0, 4.0))
+    # Where a row says why it has no value, no line crosses its words; on a phone none crosses the names above.
+    ends = [top + (index + 1) * height for index, row in enumerate(chart.rows) if row.median is not None]
+    canvas.lines([(place(v), end - lane, place(v), end) for v, _ in ticks for end in ends], "line")
+    guided = [(place(guide.value), end - lane, place(guide.value), end) for guide in chart.guides for end in ends]
+    canvas.lines(guided, "accent", width=1.4, dash=(5.0, 4.0))
     grid(canvas, place, ticks, bottom, bottom)
     for index, guide in enumerate(chart.guides):
-        _guide(canvas, guide, place(guide.value), 9.0 + 18.0 * index, top, narrow)
+        _guide(canvas, guide, place(guide.value), 9.0 + 18.0 * index, top, narrow=narrow)
     for index, row in enumerate(chart.rows):
         y = top + index * height
         if narrow:
-            label_above(canvas, row.family, row.label, row.emulated, row.text, y + 14.0)
+            label_above(canvas, row.family, signed(row.label, row.emulated), row.text, y + 14.0)
             _dots_row(canvas, row, place, y + 33.0, left, chart.marked)
         else:
             first = y + height / 2.0 - 6.5 * len(notes[index])
-            label_left(canvas, row.family, row.label, row.emulated, first)
+            label_left(canvas, row.family, signed(row.label, row.emulated), first)
             for line, text in enumerate(notes[index]):
                 canvas.text(17.0, first + 15.0 + 13.0 * line, text, "soft", size=11.0)
             _dots_row(canvas, row, place, y + height / 2.0, left, chart.marked)
@@ -104,7 +103,7 @@ def draw_dots(chart: DotChart, *, narrow: bool) -> Canvas:
     return canvas
 
 
-def _guide(canvas: Canvas, guide: Guide, x: float, y: float, top: float, narrow: bool) -> None:
+def _guide(canvas: Canvas, guide: Guide, x: float, y: float, top: float, *, narrow: bool) -> None:
     """Write a claim over its dashed line, on the side that has room."""
     canvas.line([x, x], [y, top], "accent", width=1.4, dash=(5.0, 4.0))
     text = guide.brief if narrow else guide.text
@@ -167,10 +166,10 @@ def draw_forest(chart: ForestChart, *, narrow: bool) -> Canvas:
         y = top + index * height
         label = f"{row.label} (A/A)" if row.twin else row.label
         if narrow:
-            label_above(canvas, row.family, label, row.emulated, row.text, y + 13.0)
+            label_above(canvas, row.family, signed(label, row.emulated), row.text, y + 13.0)
             _ratio_row(canvas, row, place, y + 31.0)
         else:
-            label_left(canvas, row.family, label, row.emulated, y + height / 2.0)
+            label_left(canvas, row.family, signed(label, row.emulated), y + height / 2.0)
             _ratio_row(canvas, row, place, y + height / 2.0)
             canvas.text(right + 16.0, y + height / 2.0, short(row.text, 38), "ink")
     return canvas
@@ -182,8 +181,7 @@ def _ratio_row(canvas: Canvas, row: RatioRow, place: Place, y: float) -> None:
         return
     if row.low is not None and row.high is not None:
         canvas.line([place(row.low), place(row.high)], [y, y], row.family, width=3.0)
-        for end in (row.low, row.high):
-            canvas.line([place(end)] * 2, [y - 5.0, y + 5.0], row.family, width=1.6)
+        canvas.lines([(place(x), y - 5.0, place(x), y + 5.0) for x in (row.low, row.high)], row.family, width=1.6)
     unsure = row.verdict == "inconclusive"
     canvas.dots([place(row.ratio)], [y], row.family, shape=_SHAPES.get(row.verdict, "o"), size=9.0, hollow=unsure)
 
@@ -236,9 +234,9 @@ def _stack_row(
 ) -> None:  # fmt: skip
     middle = y + (33.0 if narrow else row / 2.0)
     if narrow:
-        label_above(canvas, stack.family, stack.label, stack.emulated, stack.text, y + 13.0)
+        label_above(canvas, stack.family, signed(stack.label, stack.emulated), stack.text, y + 13.0)
     else:
-        label_left(canvas, stack.family, stack.label, stack.emulated, middle)
+        label_left(canvas, stack.family, signed(stack.label, stack.emulated), middle)
         canvas.text(canvas.width - 114.0, middle, stack.text, "ink")
     shades = {part.key: part.shade for part in chart.parts}
     begin = 0.0

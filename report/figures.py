@@ -159,7 +159,7 @@ class DriftChart:
 Chart = DotChart | ForestChart | StackChart | EcdfChart | DriftChart
 
 _TIME_TICKS = (
-    *((10.0**e, t) for e, t in ((-6, "1 µs"), (-5, "10 µs"), (-4, "100 µs"), (-3, "1 ms"), (-2, "10 ms"), (-1, "100 ms"))),
+    (1e-6, "1 µs"), (1e-5, "10 µs"), (1e-4, "100 µs"), (1e-3, "1 ms"), (1e-2, "10 ms"), (0.1, "100 ms"),
     (1.0, "1 s"), (10.0, "10 s"), (60.0, "1 min"), (600.0, "10 min"), (3600.0, "1 h"), (36000.0, "10 h"),
 )  # fmt: skip
 
@@ -184,7 +184,7 @@ def log_ticks(low: float, high: float, unit: Unit) -> list[tuple[float, str]]:
 
 
 def linear_ticks(low: float, high: float, unit: Unit, most: int = 5) -> list[tuple[float, str]]:
-    """Return (value, label) of at most about `most` even ticks between two values, in the unit that suits the larger."""
+    """Return (value, label) of about `most` even ticks between two values, in the unit that suits the larger."""
     divisor, suffix = scale_for(unit, max(abs(low), abs(high)))
     rough = (high - low) / divisor / most
     power = 10.0 ** math.floor(math.log10(rough)) if rough > 0.0 else 1.0
@@ -205,7 +205,7 @@ def _joined(value: float, suffix: str) -> str:
 
 
 def ratio_ticks(low: float, high: float) -> list[tuple[float, str]]:
-    """Return (value, label) for a ratio axis: 1/10, 1/2, 1, 2, 10, 100, 1000, …"""
+    """Return (value, label) for a ratio axis: 0.1, 0.5, 1, 2, 10, 100, 1000 and so on."""
     wide = high / low > 200.0
     ticks = []
     for power in range(-9, 10):

@@ -1,4 +1,4 @@
-"""What the words of the report mean. The events' meanings are read from the clock's own source, so they cannot differ."""
+"""What the words of the report mean. The events' meanings are read from the clock's own source: they cannot differ."""
 
 from __future__ import annotations
 
@@ -23,34 +23,110 @@ def events() -> list[tuple[str, str]]:
 
 
 TERMS: tuple[tuple[str, str], ...] = (
-    ("a→b", "The time between two events, both stamped by the host's monotonic clock when they reached the host. "
-     "A guest's clock is never read."),
-    ("subject", "One thing compared: a backend with its options. Its name carries the accelerator it really ran on."),
-    ("rung", "A subject's place on the ladder from the bare process outwards; each adds one thing."),
-    ("block", "One round in which every subject is measured once, in a balanced random order. What disturbs a block "
-     "disturbs all of it and cancels in the ratio."),
-    ("n", "How many values. Failed trials are not among them and are counted beside them."),
-    ("median and interval", "The middle value, and in brackets the span that holds the true median with at least 95 % "
-     f"confidence, read from the sorted values without assuming their shape. It needs {values_needed()} blocks; below that "
-     "no interval and no verdict is given."),
-    ("ratio", "Subject divided by baseline within each block; the median of these, with its interval."),
-    ("verdict", "▲ worse or more, ▼ better or less: the whole interval lies beyond the margin of 5 %. ■ equivalent: it lies "
-     "within it. ○ inconclusive: anything else."),
-    ("A/A, noise floor", "The same subject measured twice under two names. What differs between them is noise; a smaller "
-     "difference between other subjects says nothing."),
-    ("emulated ≤", "The guest's processor was imitated by software (TCG), not virtualised (KVM). Its time and cost are an upper "
-     "bound of a virtualised guest's: what an upper bound refutes is refuted, the rest is not told. Never pooled with KVM."),
-    ("ECDF", "For each value the share of trials that needed no more. A curve that ends below “all” belongs to "
-     "a subject some of whose trials failed."),
-    ("PSS", "Proportional set size: memory of the instance's processes, shared pages divided among those who share them."),
-    ("USS", "Unique set size: memory that would be freed if the instance's processes ended."),
-    ("cgroup", "What the kernel charges to the instance's control group, page cache included."),
-    ("MemAvailable slope", "What the host's MemAvailable falls by for each further instance: the referee between definitions."),
-    ("workload, VMM, shim, control plane", "Whose memory it is: the instance's own processes, the virtual machine monitor with "
-     "the guest's memory, what the engine keeps beside each container, the daemons all instances share."),
-    ("shared and unique", "Disk that all instances of a subject use together, and disk that one instance alone adds."),
-    ("pool delta", "What the file system under the images really grew by: the referee between definitions."),
-    ("failed, timeout, unsupported, skipped", "Why there is no value: it broke; the deadline passed; the question makes no sense "
-     "for this subject; this host lacks something. A missing value is never counted as 0."),
-)  # fmt: skip
+    (
+        "a→b",
+        (
+            "The time between two events, both stamped by the host's monotonic clock when they reached the host. A "
+            "guest's clock is never read."
+        ),
+    ),
+    (
+        "subject",
+        "One thing compared: a backend with its options. Its name carries the accelerator it really ran on.",
+    ),
+    (
+        "rung",
+        "A subject's place on the ladder from the bare process outwards; each adds one thing.",
+    ),
+    (
+        "block",
+        (
+            "One round in which every subject is measured once, in a balanced random order. What disturbs a block "
+            "disturbs all of it and cancels in the ratio."
+        ),
+    ),
+    (
+        "n",
+        "How many values. Failed trials are not among them and are counted beside them.",
+    ),
+    (
+        "median and interval",
+        (
+            "The middle value, and in brackets the span that holds the true median with at least 95 % confidence, "
+            f"read from the sorted values without assuming their shape. It needs {values_needed()} blocks; below that "
+            "no interval and no verdict is given."
+        ),
+    ),
+    (
+        "ratio",
+        "Subject divided by baseline within each block; the median of these, with its interval.",
+    ),
+    (
+        "verdict",
+        (
+            "▲ worse or more, ▼ better or less: the whole interval lies beyond the margin of 5 %. ■ equivalent: it "
+            "lies within it. ○ inconclusive: anything else."
+        ),
+    ),
+    (
+        "A/A, noise floor",
+        (
+            "The same subject measured twice under two names. What differs between them is noise; a smaller "
+            "difference between other subjects says nothing."
+        ),
+    ),
+    (
+        "emulated ≤",
+        (
+            "The guest's processor was imitated by software (TCG), not virtualised (KVM). Its time and cost are an "
+            "upper bound of a virtualised guest's: what an upper bound refutes is refuted, the rest is not told. "
+            "Never pooled with KVM."
+        ),
+    ),
+    (
+        "ECDF",
+        (
+            "For each value the share of trials that needed no more. A curve that ends below “all” belongs to a "
+            "subject some of whose trials failed."
+        ),
+    ),
+    (
+        "PSS",
+        ("Proportional set size: memory of the instance's processes, shared pages divided among those who share them."),
+    ),
+    (
+        "USS",
+        "Unique set size: memory that would be freed if the instance's processes ended.",
+    ),
+    (
+        "cgroup",
+        "What the kernel charges to the instance's control group, page cache included.",
+    ),
+    (
+        "MemAvailable slope",
+        "What the host's MemAvailable falls by for each further instance: the referee between definitions.",
+    ),
+    (
+        "workload, VMM, shim, control plane",
+        (
+            "Whose memory it is: the instance's own processes, the virtual machine monitor with the guest's memory, "
+            "what the engine keeps beside each container, the daemons all instances share."
+        ),
+    ),
+    (
+        "shared and unique",
+        "Disk that all instances of a subject use together, and disk that one instance alone adds.",
+    ),
+    (
+        "pool delta",
+        "What the file system under the images really grew by: the referee between definitions.",
+    ),
+    (
+        "failed, timeout, unsupported, skipped",
+        (
+            "Why there is no value: it broke; the deadline passed; the question makes no sense for this subject; this "
+            " host lacks something. A missing value is never counted as 0."
+        ),
+    ),
+)
 """(term, meaning) of the words that are no events."""

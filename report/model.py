@@ -204,7 +204,8 @@ def matrix(seen: View) -> Matrix:
         cells = tuple(_matrix_cell(seen, scenario, subject.label) for scenario in seen.scenarios.values())
         if not subject.twin_of and any(cell.value != "–" for cell in cells):
             rows.append(
-                MatrixRow(label=subject.label, title=subject.title, family=subject.family, emulated=subject.emulated, cells=cells)
+                MatrixRow(label=subject.label, title=subject.title, family=subject.family, emulated=subject.emulated,
+                          cells=cells)
             )  # fmt: skip
     return Matrix(columns=columns, rows=tuple(rows))
 
@@ -240,8 +241,8 @@ def summary_csv(seen: View) -> str:
     sheet = io.StringIO()
     writer = csv.writer(sheet, lineterminator="\n")
     writer.writerow(
-        ("scenario", "subject", "emulated", "metric", "params", "unit", "median", "low", "high", "n", "blocks", "failures",
-         "ratio", "ratio_low", "ratio_high", "verdict")
+        ("scenario", "subject", "emulated", "metric", "params", "unit", "median", "low", "high", "n", "blocks",
+         "failures",         "ratio", "ratio_low", "ratio_high", "verdict")
     )  # fmt: skip
     units = {(s.name, m.name): str(m.unit) for s in seen.scenarios.values() for m in s.metrics.values()}
     for (scenario, label, metric, params), e in sorted(seen.estimates.items()):
@@ -264,7 +265,8 @@ def _harmless(value: Any) -> Any:
 def _foot(seen: View) -> tuple[tuple[str, str], ...]:
     info, profile = seen.info, seen.info.get("profile")
     told = {
-        "run": info.get("run_id"), "bench": info.get("version") or info.get("bench_version"), "commit": info.get("git_commit"),
+        "run": info.get("run_id"), "bench": info.get("version") or info.get("bench_version"),
+        "commit": info.get("git_commit"),
         "schema": info.get("schema_version"), "profile": mapping(profile).get("name") if mapping(profile) else profile,
         "seed": info.get("seed"), "host": next((row["host_id"] for row in seen.rows if row["host_id"]), None),
     }  # fmt: skip

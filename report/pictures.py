@@ -14,7 +14,8 @@ from report.model import Figure, Row, Table
 
 GUIDES = (
     Guide(
-        value=0.05, text="claim: “a container needs only 50 ms”", brief="claim: “50 ms”", families=("process", "oci", "docker")
+        value=0.05, text="claim: “a container needs only 50 ms”", brief="claim: “50 ms”",
+        families=("process", "oci", "docker")
     ),
     Guide(value=60.0, text="claim: “a VM takes minutes”, 60 s or more", brief="claim: “minutes”", families=("vm",)),
 )  # fmt: skip
@@ -46,8 +47,8 @@ def ladder(view: View, scenario: ScenarioView) -> Figure:
     return Figure(
         key="ladder-figure", title="From the request to the first answer",
         description=f"Median and 95 % interval of requested→ready for each subject. {' '.join(said)}",
-        caption="Diamond: median of requested→ready; thick bar: its 95 % interval; upright stroke: median of requested→init; small "
-        f"points: every trial. The axis is logarithmic.{emulated}",
+        caption="Diamond: median of requested→ready; thick bar: its 95 % interval; upright stroke: median of "
+        f"requested→init; small points: every trial. The axis is logarithmic.{emulated}",
         notes=said, chart=DotChart(unit=Unit.SECONDS, rows=rows, guides=GUIDES, marked="before"),
         table=estimate_table(view, scenario, ((READY, params), (INIT, params)), "requested→ready and requested→init"),
     )  # fmt: skip
@@ -67,7 +68,8 @@ def dots(view: View, scenario: ScenarioView, params: Params, beside: tuple[str, 
         key=key_of(scenario.name, "dots", *(f"{k} {v}" for k, v in params)),
         title=f"{capital(metric.title or metric.name)}{words.at(params)}",
         description=f"{metric.name}{words.at(params)}: {told}.",
-        caption=f"Diamond: median of {metric.name}{words.at(params)}; thick bar: its 95 % interval;{second} points: every trial.",
+        caption=f"Diamond: median of {metric.name}{words.at(params)}; thick bar: its 95 % interval;{second} "
+        "points: every trial.",
         chart=DotChart(unit=metric.unit, rows=rows, marked="beside"),
         table=estimate_table(view, scenario, columns, words.measured(metric)),
     )
@@ -147,8 +149,8 @@ def forest(view: View, scenario: ScenarioView, key: str) -> Figure | None:
     if not compared:
         return None
     rows = tuple(
-        RatioRow(label=s.label, family=s.family, emulated=s.emulated, twin=bool(s.twin_of), ratio=c.ratio, low=c.low, high=c.high,
-                 verdict=str(c.verdict), text=c.text if c.ratio else str(c.verdict))
+        RatioRow(label=s.label, family=s.family, emulated=s.emulated, twin=bool(s.twin_of), ratio=c.ratio, low=c.low,
+                 high=c.high,                  verdict=str(c.verdict), text=c.text if c.ratio else str(c.verdict))
         for s, c in compared
     )  # fmt: skip
     baseline = compared[0][1].baseline
@@ -164,11 +166,12 @@ def forest(view: View, scenario: ScenarioView, key: str) -> Figure | None:
         key=key_of(key, "figure"),
         title=f"{scenario.headline}: how many times {baseline}",
         description=f"Ratios to {baseline}: {'; '.join(f'{r.label} {r.text}' for r in rows)}.",
-        caption=f"Ratio of {scenario.headline} to {baseline}, block by block; bar: 95 % interval. The axis is logarithmic, so that "
-        f"twice and half are equally far from 1. ▲ worse or more, ▼ better or less, ■ equivalent, ○ inconclusive.{band}",
+        caption=f"Ratio of {scenario.headline} to {baseline}, block by block; bar: 95 % interval. The axis is "
+        "logarithmic: twice and half are equally far from 1. ▲ worse or more, ▼ better or less, ■ equivalent, ○ inconclusive."
+        f"{band}",
         chart=ForestChart(baseline=baseline, rows=rows, floor=floor),
         table=Table(
-            caption=f"Ratio of {scenario.headline} to {baseline}; firm: the verdict stands for all rows of the table together",
+            caption=f"Ratio of {scenario.headline} to {baseline}; firm: the verdict holds for all rows together",
             columns=("subject", "ratio [95 % interval]", "verdict", "firm", "blocks", "why"),
             rows=tuple(table_rows),
         ),

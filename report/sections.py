@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from bench.text import plural
@@ -21,13 +22,13 @@ def section(view: View, scenario: ScenarioView, *, on_ladder: bool) -> Section:
     return Section(
         key=pictures.key_of("scenario", scenario.name), title=scenario.title, question=scenario.question,
         sentence=words.answer(view, scenario), evidence=words.evidence(view, scenario),
-        figures=tuple(figures(view, scenario, on_ladder)) if scenario.headline in scenario.metrics else (),
+        figures=tuple(figures(view, scenario, on_ladder=on_ladder)) if scenario.headline in scenario.metrics else (),
         headline=headline(view, scenario), details=tuple(details(view, scenario)),
         failures=failures(view, scenario), excluded=tuple(scenario.excluded.items()),
     )  # fmt: skip
 
 
-def figures(view: View, scenario: ScenarioView, on_ladder: bool) -> Iterable[Figure]:
+def figures(view: View, scenario: ScenarioView, *, on_ladder: bool) -> Iterable[Figure]:
     """Yield the pictures that fit what was measured."""
     if not on_ladder:
         yield from _headline_figures(view, scenario)
@@ -67,7 +68,8 @@ def headline(view: View, scenario: ScenarioView) -> Table | None:
         rows.append(
             Row(
                 head=subject.label, note=subject.title, family=subject.family, emulated=subject.emulated,
-                cells=(words.estimated(found, metric.unit, words.sign_of(subject, metric)), words.compared(view.comparisons.get(key)),
+                cells=(words.estimated(found, metric.unit, words.sign_of(subject, metric)),
+                       words.compared(view.comparisons.get(key)),
                        str(found.n) if found else "0", words.trouble(cells[subject.label]) or "none"),
             )
         )  # fmt: skip
@@ -104,13 +106,15 @@ def details(view: View, scenario: ScenarioView) -> Iterable[Table]:
 def failures(view: View, scenario: ScenarioView) -> Table | None:
     """Return what failed, timed out or was skipped: how many trials, and why."""
     trials: dict[tuple[str, str, str], set[int]] = {}
+    unnamed = re.compile(r"\bbench-[0-9a-z-]+-\d+\b")
     for row in view.rows:
         if (
             row["scenario"] == scenario.name
             and row["status"] in ("failed", "timeout", "skipped")
             and row["phase"] != "warmup"
         ):
-            trials.setdefault((row["subject"], row["status"], row["reason"]), set()).add(row["trial"])
+            reason = unnamed.sub("an instance", row["reason"])
+            trials.setdefault((row["subject"], row["status"], reason), set()).add(row["trial"])
     if not trials:
         return None
     rows = []

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from bench.backends.base import Role
 from bench.clock import Event
 from bench.stats import estimate
 from bench.units import Unit, format_value
@@ -15,15 +14,16 @@ from report.model import Figure, Row, Table
 from report.pictures import key_of
 
 ROLES: Mapping[str, tuple[str, int]] = {
-    str(Role.WORKLOAD): ("workload", 5),
-    str(Role.VMM): ("VMM with the guest's memory", 4),
-    str(Role.SHIM): ("shim", 1),
-    str(Role.CONTROL_PLANE): ("control plane, shared by all", 0),
+    "workload": ("workload", 5),
+    "vmm": ("VMM with the guest's memory", 4),
+    "shim": ("shim", 1),
+    "control-plane": ("control plane, shared by all", 0),
 }
-"""Title and shade of each owner of memory, in the order of drawing."""
+"""Title and shade of each owner of memory, by the name its samples carry as `part`, in the order of drawing."""
 
 _PHASE_SHADES = {
-    "requested→created": 0, "created→started": 1, "created→init": 2, "started→kernel": 3, "kernel→init": 4, "init→ready": 5,
+    "requested→created": 0, "created→started": 1, "created→init": 2, "started→kernel": 3, "kernel→init": 4,
+    "init→ready": 5,
 }  # fmt: skip
 
 Column = tuple[Part, Mapping[str, Cell]]
@@ -74,7 +74,8 @@ def owners(view: View, scenario: ScenarioView, metric: MetricView, params: Param
     columns = [(part, cells) for part, cells in columns if any(cell.values for cell in cells.values())]
     totals = view.row(scenario.name, metric.name, params)
     return _figure(
-        view, columns, totals, metric.unit, key=key_of(scenario.name, "owners", metric.name, *(f"{k} {v}" for k, v in rest)),
+        view, columns, totals, metric.unit,
+        key=key_of(scenario.name, "owners", metric.name, *(f"{k} {v}" for k, v in rest)),
         title=f"Whose memory it is: {metric.name}{words.at(rest)}", total_text=f"median of {metric.name}, all parts",
     )  # fmt: skip
 
@@ -83,23 +84,25 @@ def shares(view: View, scenario: ScenarioView) -> Figure | None:
     """Return the bytes all instances share and what each has of its own, beside their sum."""
     if not {"shared", "unique"} <= scenario.metrics.keys():
         return None
-    columns: list[Column] = []
-    for params in view.variants(scenario.name, "shared")[:1]:
-        columns.append((Part(key="shared", title="shared by all", shade=1), view.row(scenario.name, "shared", params)))
+    columns: list[Column] = [
+        (Part(key="shared", title="shared by all", shade=1), view.row(scenario.name, "shared", params))
+        for params in view.variants(scenario.name, "shared")[:1]
+    ]
     for place, params in enumerate(view.variants(scenario.name, "unique")[:4]):
         title = f"{words.conditions(params) or 'an instance'} alone"
         part = Part(key=f"unique {place}", title=title, shade=(4, 3, 5, 2)[place])
         columns.append((part, view.row(scenario.name, "unique", params)))
     totals = view.row(scenario.name, scenario.headline, view.principal(scenario.name, scenario.headline))
     return _figure(
-        view, columns, totals, Unit.BYTES, key=key_of(scenario.name, "shares"), title="Disk: what is shared, what is each one's own",
+        view, columns, totals, Unit.BYTES, key=key_of(scenario.name, "shares"),
+        title="Disk: what is shared, what is each one's own",
         total_text=f"median of {scenario.headline}",
     )  # fmt: skip
 
 
 def _figure(
-    view: View, columns: Sequence[Column], totals: Mapping[str, Cell], unit: Unit, *, key: str, title: str, total_text: str,
-    longest: bool = False,
+    view: View, columns: Sequence[Column], totals: Mapping[str, Cell], unit: Unit, *, key: str, title: str,
+    total_text: str,     longest: bool = False,
 ) -> Figure | None:  # fmt: skip
     """Return a stacked picture with its table, or None when there is nothing to stack."""
     stacks = []
@@ -124,8 +127,8 @@ def _figure(
     why = " Medians of parts need not add up to the median of the whole (◆)." if longest else ""
     return Figure(
         key=key, title=title, description=f"{'; '.join(most)}.", chart=chart, table=_table(view, chart, title),
-        caption="Medians, one after another. Each panel has a linear scale of its own, so that bars of very different length can be "
-        f"read; compare lengths within a panel, figures between panels.{why}",
+        caption="Medians, one after another. Each panel has a linear scale of its own, so that bars of very different "
+        f"length can be read; compare lengths within a panel, figures between panels.{why}",
     )  # fmt: skip
 
 

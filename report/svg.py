@@ -1,4 +1,4 @@
-"""From matplotlib's SVG to one that may stand inside the page: own ids, CSS variables for colours, a title and a text."""
+"""From matplotlib's SVG to one that may stand inside a page: ids of its own, CSS variables as colours, a title."""
 
 from __future__ import annotations
 

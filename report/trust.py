@@ -25,7 +25,8 @@ def trust(view: View) -> Trust:
 
 def _lines(view: View) -> Iterable[tuple[str, str]]:
     yield "noise floor", noise_floor(view)
-    blocks = {name: len({r["block"] for r in view.rows if r["scenario"] == name and r["status"] == "ok" and r["phase"] != "warmup"})
+    kept = [r for r in view.rows if r["status"] == "ok" and r["phase"] != "warmup"]
+    blocks = {name: len({r["block"] for r in kept if r["scenario"] == name})
               for name in view.scenarios}  # fmt: skip
     text = ", ".join(f"{view.scenarios[name].title} {count}" for name, count in blocks.items()) or "none"
     few = any(count < values_needed() for count in blocks.values())
@@ -55,19 +56,21 @@ def noise_floor(view: View) -> str:
     most = max(told, key=lambda c: c.deviation or 1.0)
     share = (most.deviation or 1.0) - 1.0
     return (
-        f"The same subject measured twice differed by up to {share:.1%} ({most.subject} beside {most.baseline}, {most.metric}, "
-        f"{plural(most.blocks, 'block')}). Smaller differences between subjects mean nothing here."
+        f"The same subject measured twice differed by up to {share:.1%} ({most.subject} beside {most.baseline}, "
+        f"{most.metric}, {plural(most.blocks, 'block')}). Smaller differences between subjects mean nothing here."
     )
 
 
 def _floor_table(view: View) -> Table | None:
     headlines = {(s.name, s.headline) for s in view.scenarios.values()}
     rows = tuple(
-        Row(head=f"{c.subject} / {c.baseline}", family=view.subject(c.subject).family, emulated=view.subject(c.subject).emulated,
-            cells=(c.scenario, c.metric, c.text, str(c.blocks)))
+        Row(head=f"{c.subject} / {c.baseline}", family=view.subject(c.subject).family,
+            emulated=view.subject(c.subject).emulated,
+            note=", ".join(filter(None, (c.scenario, c.metric, words.conditions(c.params)))),
+            cells=(c.text, str(c.blocks)))
         for c in view.floors if (c.scenario, c.metric) in headlines
     )  # fmt: skip
-    columns = ("pair", "scenario", "metric", "ratio [95 % interval]", "blocks")
+    columns = ("pair", "ratio [95 % interval]", "blocks")
     return Table(caption="A/A pairs: each should be 1×", columns=columns, rows=rows) if rows else None
 
 
@@ -77,8 +80,8 @@ def _drifting(view: View, scenario: ScenarioView) -> list[str]:
     for subject in view.ordered(view.row(scenario.name, scenario.headline, params)):
         rows = [
             r for r in view.rows
-            if (r["scenario"], r["subject"], r["metric"], r["status"]) == (scenario.name, subject.label, scenario.headline, "ok")
-            and tuple(sorted(r["params"].items())) == params and r["phase"] != "warmup"
+            if (r["scenario"], r["subject"], r["metric"]) == (scenario.name, subject.label, scenario.headline)
+            and r["status"] == "ok" and tuple(sorted(r["params"].items())) == params and r["phase"] != "warmup"
         ]  # fmt: skip
         seen = drift([r["started_s"] for r in rows], [r["value"] for r in rows])
         if seen and seen.present:
@@ -90,7 +93,7 @@ def _drift_sentence(view: View) -> str:
     found = [f"{s.title}: {', '.join(parts)}" for s in view.scenarios.values() if (parts := _drifting(view, s))]
     if not found:
         return "No headline moved from the beginning of the run to its end by more than its samples' own spread."
-    return f"Over the run these headlines moved (change from first to last trial with its 95 % interval): {'; '.join(found)}."
+    return f"These headlines moved (change from first to last trial with its 95 % interval): {'; '.join(found)}."
 
 
 def _beside(view: View) -> str:
@@ -125,7 +128,8 @@ def _drift_figure(view: View) -> Figure | None:
     return Figure(
         key="drift-figure", title="Every trial beside its subject's median, by block",
         description=_drift_sentence(view), small=True,
-        caption=f"{scenario.headline}, each trial divided by its subject's median. A slope or a step is drift; equal scatter is noise.",
+        caption=f"{scenario.headline}, each trial divided by its subject's median. A slope or a step is drift; equal "
+        "scatter is noise.",
         chart=DriftChart(series=tuple(series)),
     )  # fmt: skip
 
@@ -150,8 +154,9 @@ def _notes(view: View) -> Iterable[Note]:
         )
     for told in map(mapping, listing(view.info.get("refusals"))):
         if clean(told.get("reason")):
+            who, where = clean(told.get("subject"), 80), clean(told.get("scenario"), 80)
             yield Note(
                 level="note",
-                what=f"{clean(told.get('subject'), 80)} was not run in {clean(told.get('scenario'), 80)}: {clean(told.get('reason'))}.",
+                what=f"{who} was not run in {where}: {clean(told.get('reason'))}.",
                 remedy=clean(told.get("hint")),
             )

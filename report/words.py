@@ -9,7 +9,7 @@ from bench.stats import Estimate, values_needed
 from bench.text import plural
 from bench.units import Better, Unit, format_interval, format_value
 from report.data import Cell, MetricView, Params, ScenarioView, SubjectView, View
-from report.figures import Guide
+from report.figures import Guide, tick_text
 
 UPPER_BOUND = "software emulation: an upper bound"
 """What a sentence with an emulated subject carries."""
@@ -68,8 +68,8 @@ def tight(text: str) -> str:
 
 
 def measured(metric: MetricView) -> str:
-    """Write a metric with what it means: "requested→ready (until the workload answers)"."""
-    return f"{metric.name} ({metric.title})" if metric.title else metric.name
+    """Write a metric with what it means: "requested→ready, until the workload answers"."""
+    return f"{metric.name}, {metric.title}" if metric.title else metric.name
 
 
 def representatives(view: View, scenario: ScenarioView, params: Params) -> list[SubjectView]:
@@ -117,7 +117,7 @@ def evidence(view: View, scenario: ScenarioView) -> str:
             ratios.append(f"{subject.label} {tight(format_interval(c.ratio, c.low, c.high, Unit.RATIO))}")
     beside = f" Beside {scenario.baseline}, with 95 % intervals: {enumeration(ratios)}." if ratios else ""
     enough = "" if many >= values_needed() else f" Below {values_needed()} blocks there is no interval and no verdict."
-    return f"Medians of {measured(metric)}{at(params)} over {blocks}.{beside}{enough}"
+    return f"{measured(metric)}{at(params)}. Medians over {blocks}.{beside}{enough}"
 
 
 def trouble(cell: Cell) -> str:
@@ -134,7 +134,9 @@ def within(view: View, scenario: ScenarioView, params: Params, limit: float) -> 
 
     Where there is no interval (too few blocks), the label is astride: the median alone decides nothing.
     """
-    below, above, astride = [], [], []
+    below: list[str] = []
+    above: list[str] = []
+    astride: list[str] = []
     cells = view.row(scenario.name, scenario.headline, params)
     for subject in view.ordered(cells):
         estimate = view.estimates.get((scenario.name, subject.label, scenario.headline, params))
@@ -157,12 +159,12 @@ def limit_sentence(view: View, scenario: ScenarioView, params: Params, guide: Gu
     slow = [label for label in above if not view.subject(label).emulated]
     unknown = [label for label in above if view.subject(label).emulated]
     if not (below or above or astride):
-        return f"{guide.text}: no subject it speaks of has a value here."
-    limit = format_value(guide.value, Unit.SECONDS)
+        return f"The {guide.text}: no subject it speaks of has a value here."
+    limit = tick_text(guide.value, Unit.SECONDS)
     parts = [f"under {limit} {'is' if len(below) == 1 else 'are'} {enumeration(below)}"] if below else []
     parts += (
         [f"over it {enumeration(slow)}"] if below and slow else [f"over {limit}: {enumeration(slow)}"] if slow else []
     )
     parts += [f"over it only by emulation, so not told: {enumeration(unknown)}"] if unknown else []
     parts += [f"not told by these samples: {enumeration(astride)}"] if astride else []
-    return f"{guide.text}: {'; '.join(parts)}."
+    return f"The {guide.text}: {'; '.join(parts)}."
