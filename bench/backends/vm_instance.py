@@ -59,8 +59,9 @@ class VmInstance:
 
     def last_words(self) -> str:
         """Return the console's tail, or what QEMU wrote where the guest said nothing."""
-        said = self._console.tail() if self._console else ""
-        return said or self._hypervisor.log_tail(self.domain_name)
+        if said := self._console.tail() if self._console else "":
+            return said
+        return "" if self.alive() else self._hypervisor.log_tail(self.domain_name)
 
     def stop(self) -> None:
         """Destroy the domain. STOPPED is when its QEMU is gone, which is before the call returns.

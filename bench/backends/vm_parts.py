@@ -17,7 +17,7 @@ from bench.rootfs.build import Recipe, Tree, build_tree, load_recipe
 from bench.rootfs.disk import Disk, make_disk
 from bench.rootfs.guest import AGENT, CHANNEL, STAGE_ONE, UUID
 from bench.rootfs.initramfs import initramfs
-from bench.rootfs.kernel import Kernel, fetch_kernel
+from bench.rootfs.kernel import Kernel, fetch_kernel, kernel_of
 from bench.scenario import Subject
 
 BOOTS = ("rom", "direct", "disk", "restore")
@@ -136,7 +136,7 @@ def _with_own_boot(base: Parts, recipe: Recipe, session: Session) -> Parts:
     line = f"{_DISTRIBUTION} {STAGE_ONE}"
     return replace(
         base, tree=tree, disk=make_disk(tree, session.cache, session.say, line=line), line=line,
-        kernel=fetch_kernel(session.cache, session.say, recipe.suite),
+        kernel=kernel_of(tree.directory),
     )  # fmt: skip
 
 

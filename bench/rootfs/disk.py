@@ -16,6 +16,7 @@ from bench.errors import BuildError
 from bench.rootfs.build import EPOCH, Say, Tree, publish
 from bench.rootfs.guest import AGENT, UUID
 from bench.rootfs.initramfs import archive
+from bench.rootfs.kernel import kernel_of
 
 _FORMAT = 2
 _MIB = 1 << 20
@@ -117,8 +118,10 @@ def _make_bootable(tree: Tree, work: Path, target: Path, size_mib: int, line: st
     """
     if not (_GRUB / "boot.img").exists():
         raise BuildError("GRUB for the BIOS is not installed", "apt install grub-pc-bin grub-common")
-    boot = tree.directory / "boot"
-    kernel, initrd = _newest(boot, "vmlinuz-"), _newest(boot, "initrd.img-")
+    kernel = kernel_of(tree.directory).bzimage.name
+    initrd = f"initrd.img-{kernel.removeprefix('vmlinuz-')}"
+    if not (tree.directory / "boot" / initrd).exists():
+        raise BuildError(f"the tree has no /boot/{initrd}", "the recipe's guest packages need initramfs-tools")
     (work / "grub.cfg").write_text(_CONFIGURATION.format(kernel=kernel, initrd=initrd, line=line))
     # The kernel unpacks one archive after the other: the distribution's own, untouched, and the agent's.
     agent = (tree.directory / AGENT.strip("/")).read_bytes()
@@ -143,13 +146,6 @@ def _write_into(image: Path, files: Mapping[str, Path]) -> None:
     script = image.with_name("debugfs.txt")
     script.write_text("\n".join(commands) + "\n")
     _run("debugfs", "-w", "-f", str(script), str(image))
-
-
-def _newest(boot: Path, prefix: str) -> str:
-    names = sorted(path.name for path in boot.glob(f"{prefix}*"))
-    if not names:
-        raise BuildError(f"the tree has no /boot/{prefix}*", "the recipe's guest packages need a kernel")
-    return names[-1]
 
 
 def install_boot_loader(disk: Path, boot: bytes, core: bytes) -> None:

@@ -71,6 +71,22 @@ def fetch_kernel(cache: Path, say: Say = lambda _: None, suite: str = "bookworm"
     )  # fmt: skip
 
 
+def kernel_of(tree: Path) -> Kernel:
+    """Return the kernel that a tree with its own boot loader starts: the newest below its /boot.
+
+    Raises:
+        BuildError: there is none.
+    """
+    found = sorted((tree / "boot").glob("vmlinuz-*"))
+    if not found:
+        raise BuildError("the tree has no kernel in /boot", "the recipe's guest packages need one")
+    version = found[-1].name.removeprefix("vmlinuz-")
+    return Kernel(
+        version=version, bzimage=found[-1], vmlinux=found[-1], modules=tree / "lib/modules" / version,
+        digest=hashlib.sha256(found[-1].read_bytes()).hexdigest(),
+    )  # fmt: skip
+
+
 def _take(suite: str, packages: Path, made: Path) -> None:
     mmdebstrap(suite, "extract", [PACKAGE], packages)
     (made / "modules").mkdir()
