@@ -16,7 +16,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from bench.backends.base import Availability, DiskUse, Role, Session
+from bench.backends.base import Agent, Availability, DiskUse, Role, Session
 from bench.clock import Event, Timeline
 from bench.errors import InstanceDied, InstanceError
 from bench.scenario import Subject
@@ -47,7 +47,7 @@ class FakeInstance:
     def __init__(self, name: str, timeline: Timeline) -> None:
         self.name = name
         self.timeline = timeline
-        self.channel = FakeAgent()
+        self.channel: Agent = FakeAgent()
 
     def alive(self) -> bool:
         """Say whether it has neither died nor been stopped."""
