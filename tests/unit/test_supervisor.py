@@ -192,3 +192,16 @@ def work(guard):
     return 9 if os.path.exists(f"/proc/{pid}") else 0
 """
     assert _supervised(body.replace('"sleep 0.1 & echo $!"', '"sleep 0.1 >/dev/null & echo $!"')).stdout == "0\n"
+
+
+def test_an_orphan_without_any_mark_is_swept_as_the_fronts_own_child() -> None:
+    body = """
+def work(guard):
+    script = "sleep 60 >/dev/null 2>&1 & echo $!"
+    words = ["env", "-i", "setsid", "sh", "-c", script]
+    print(subprocess.run(words, capture_output=True, text=True).stdout, flush=True)
+    return 0
+"""
+    pid, code = _supervised(body).stdout.split()
+    assert code == "0"
+    assert not start_time(int(pid))
