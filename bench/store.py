@@ -232,10 +232,9 @@ def read_run(path: Path | str) -> Run:
             raise SchemaTooNew(
                 f"{folder} was written by a newer bench (schema {info['schema_version']})", "update bench"
             )
-        table = _read_table(folder / "samples")
+        content = _read_table(folder / "samples").to_pylist()
     except _DAMAGE as error:
         raise StoreError(f"{folder} is damaged: {error}", "the run has to be repeated") from error
-    content = table.to_pylist()
     for row in content:
         row["params"] = dict(row["params"] or ())
     return Run(path=folder, info=info, facts=facts, rows=tuple(content))

@@ -215,6 +215,7 @@ def test_a_full_disk_is_said_and_costs_only_what_did_not_fit(small_disk: Path) -
     with pytest.raises(StoreError):
         recorder.describe({"big": "x" * 400_000})
     assert store.read_run(recorder.path).info["seed"] == 7
+    assert not list(recorder.path.glob(".*"))
 
 
 def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
@@ -282,8 +283,9 @@ def test_bytes_that_are_no_text_are_damage(recorder: store.Recorder) -> None:
         pa.table({"params": [3]}),
         pa.table({"block": [2**40]}),
         pa.table([pa.array([1.0]), pa.array([2.0])], names=["value", "value"]),
+        pa.table({"reason": pa.array([b"\xff\xfe"]).view(pa.string())}),
     ],
-    ids=["text", "struct", "no map", "too large", "twice"],
+    ids=["text", "struct", "no map", "too large", "twice", "no text"],
 )
 def test_hostile_samples_are_damage(recorder: store.Recorder, table: pa.Table) -> None:
     pq.write_table(table, recorder.path / "samples" / "part-00000.parquet")
