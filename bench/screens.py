@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.plan import Plan
+from bench.plan import Plan, Trial
 from bench.sample import Phase
 from bench.summary import Answer, Summary, Trouble, format_cell, format_ratio, summarise
 from bench.text import plural
@@ -147,7 +147,7 @@ def plan_screen(console: Console, plan: Plan, available: Mapping[str, Availabili
         )
         grid = Table.grid(padding=(0, 1))
         for block in sorted(blocks | warm):
-            row = [_cell_name(t.subject.name, t.params) for t in trials if t.block == block]
+            row = [_cell_name(t) for t in trials if t.block == block]
             grid.add_row(f"  {'warm-up' if block in warm else 'block'} {block:2}", Text(" ".join(row)))
         console.print(grid, "")
     table = table_of("subject", "engine")
@@ -162,8 +162,10 @@ def plan_screen(console: Console, plan: Plan, available: Mapping[str, Availabili
     )
 
 
-def _cell_name(name: str, params: Mapping[str, str]) -> str:
-    return name + (f"[{','.join(f'{k}={v}' for k, v in params.items())}]" if params else "")
+def _cell_name(trial: Trial) -> str:
+    """Return the subject and, in brackets, the parameters that tell its trials apart."""
+    varied = [f"{k}={v}" for k, v in trial.params.items() if len(trial.scenario.parameters.get(k, ())) > 1]
+    return trial.subject.name + (f"[{','.join(varied)}]" if varied else "")
 
 
 def refusals_screen(console: Console, plan: Plan) -> None:
