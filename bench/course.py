@@ -103,15 +103,14 @@ class Course:
             )
         self.trial = None
 
+    def expected_s(self, trial: Trial) -> float:
+        """Return how long a trial will take, seconds: as its subject took so far in this run, else as planned."""
+        seen = self._seen.get((trial.scenario.name, trial.subject.name))
+        return statistics.median(seen) if seen else trial.expected_s
+
     def left_s(self) -> float:
-        """Return how long the rest will take, seconds: by what the subject took so far, else by its expected cost."""
-        if self.plan is None:
-            return 0.0
-        left = 0.0
-        for trial in self.plan.trials[self.done :]:
-            seen = self._seen.get((trial.scenario.name, trial.subject.name))
-            left += statistics.median(seen) if seen else trial.expected_s
-        return left
+        """Return how long the trials that are left will take, seconds."""
+        return sum(self.expected_s(trial) for trial in self.plan.trials[self.done :]) if self.plan else 0.0
 
 
 def headline_value(result: TrialResult) -> float | None:

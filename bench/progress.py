@@ -198,7 +198,7 @@ class Live:
             parts.append(Text(course.text, overflow="ellipsis", no_wrap=True, style="dim"))
         elif course.trial is not None:
             since = time.strftime("%H:%M:%S", time.localtime(course.trial_began))
-            usual = format_value(course.trial.expected_s, Unit.SECONDS, digits=1)
+            usual = format_value(course.expected_s(course.trial), Unit.SECONDS, digits=1)
             text = f"{course.trial.scenario.name}: {course.trial.subject.name}, since {since}, expected to take {usual}"
             parts.append(Text(text, overflow="ellipsis", no_wrap=True))
         if course.lanes:
