@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 from bench.errors import ReportError
@@ -28,7 +29,8 @@ def write(run: Run, out: Path) -> Path:
         part.write_text(page, "utf-8")
         part.replace(out)
     except OSError as error:
-        part.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
         raise ReportError(
             f"the report cannot be written to {out}: {error.strerror or error}", "choose another place with --out"
         ) from error

@@ -60,13 +60,13 @@ def grid(canvas: Canvas, place: Place, ticks: Ticks, top: float, bottom: float) 
     """Draw an upright line for each tick, and its words below."""
     if bottom > top:
         canvas.lines([(place(value), top, place(value), bottom) for value, _ in ticks], "line")
-    for value, text in ticks:
-        x = place(value)
+    written = -1.0
+    for value, text in sorted(ticks):
         reach = len(text) * 3.8
-        over = x + reach > canvas.width
-        canvas.text(
-            canvas.width if over else max(x, reach), bottom + 13.0, text, "soft", anchor="right" if over else "center"
-        )
+        x = min(max(place(value), reach), canvas.width - reach)
+        if x - reach > written:  # words that would cover their neighbour's are left out; the line stays
+            canvas.text(x, bottom + 13.0, text, "soft", anchor="center")
+            written = x + reach
 
 
 def thinned(values: Sequence[float]) -> list[float]:

@@ -71,7 +71,7 @@ def draw_dots(chart: DotChart, *, narrow: bool) -> Canvas:
     notes = [[] if narrow else textwrap.wrap(row.note, 40)[:2] for row in chart.rows]
     height = 46.0 if narrow else 30.0 + 13.0 * max((len(note) for note in notes), default=0)
     width = NARROW if narrow else WIDE
-    left, right = (12.0, width - 14.0) if narrow else (282.0, width - 172.0)
+    left, right = (12.0, width - 14.0) if narrow else (276.0, width - 200.0)
     top = 10.0 + 18.0 * len(chart.guides)
     bottom = top + height * len(chart.rows)
     canvas = Canvas(width, bottom + 24.0)

@@ -167,7 +167,8 @@ def forest(view: View, scenario: ScenarioView, key: str) -> Figure | None:
         title=f"{scenario.headline}: how many times {baseline}",
         description=f"Ratios to {baseline}: {'; '.join(f'{r.label} {r.text}' for r in rows)}.",
         caption=f"Ratio of {scenario.headline} to {baseline}, block by block; bar: 95 % interval. The axis is "
-        "logarithmic: twice and half are equally far from 1. ▲ worse or more, ▼ better or less, ■ equivalent, ○ inconclusive."
+        "logarithmic: twice and half are equally far from 1. ▲ worse or more, ▼ better or less, ■ equivalent, "
+        "○ inconclusive."
         f"{band}",
         chart=ForestChart(baseline=baseline, rows=rows, floor=floor),
         table=Table(

@@ -1,0 +1,259 @@
+"""What the report says, apart from how it looks."""
+
+from __future__ import annotations
+
+import csv
+import io
+import random
+from typing import Any
+
+import pytest
+
+from bench.clock import Event
+from bench.store import Run
+from report.figures import DotChart, StackChart
+from report.model import Figure, Page, Section, build
+from tests.unit.report_runs import make_run, row
+
+
+@pytest.fixture(scope="module")
+def page() -> Page:
+    return build(make_run())
+
+
+def section(page: Page, name: str) -> Section:
+    return next(s for s in page.sections if s.key == f"scenario-{name}")
+
+
+def figure(page: Page, key: str) -> Figure:
+    found = {f.key: f for s in page.sections for f in s.figures}
+    return found[key]
+
+
+def test_an_answer_names_every_family_once_and_the_dearest_guest(page: Page):
+    answer = page.answers[0]
+    plain = answer.sentence.replace("\u00a0", " ").replace("\u2060", "")
+    assert plain == (
+        "process 4.08 ms, docker 408 ms, vm-bare@kvm 306 ms and "
+        "vm-distro@tcg ≤ 40.8 s (software emulation: an upper bound)."
+    )
+
+
+def test_an_answer_rests_on_both_events_names_blocks_and_intervals(page: Page):
+    evidence = page.answers[0].evidence.replace("\u00a0", " ").replace("\u2060", "")
+    assert evidence.startswith("requested→ready, until the workload answers. Medians over 6 to 9 blocks.")
+    assert "docker 100× [" in evidence
+    assert "no verdict" not in evidence
+
+
+def test_below_six_blocks_no_interval_and_no_verdict_is_given():
+    few = build(make_run(blocks=5))
+    assert "Below 6 blocks there is no interval and no verdict." in few.answers[0].evidence
+    assert {cell.verdict for r in few.matrix.rows for cell in r.cells} <= {
+        "inconclusive",
+        "baseline",
+        "missing",
+        "alone",
+    }
+    assert "Below 6 blocks no verdict is given." in dict(few.trust.lines)["blocks"]
+
+
+def test_the_matrix_leaves_twins_out_and_says_what_was_skipped(page: Page):
+    rows = {r.label: r for r in page.matrix.rows}
+    assert list(rows) == ["process", "docker", "vm-bare@kvm", "vm-distro@tcg", "podman"]
+    assert rows["process"].cells[0].ratio == "baseline"
+    assert rows["podman"].cells[0].value == "skipped"
+    assert rows["docker"].cells[0].verdict == "worse"
+    assert rows["docker"].cells[0].ratio.startswith("▲ ")
+
+
+def test_an_emulated_subject_is_marked_wherever_it_has_a_number(page: Page):
+    emulated = next(r for r in page.matrix.rows if r.label == "vm-distro@tcg")
+    assert emulated.emulated
+    assert all(cell.value.startswith("≤ ") for cell in emulated.cells)
+    assert page.ladder is not None
+    chart = page.ladder.chart
+    assert isinstance(chart, DotChart)
+    dots = {r.label: r for r in chart.rows}
+    assert dots["vm-distro@tcg"].text.startswith("≤ ")
+    assert not dots["vm-bare@kvm"].text.startswith("≤ ")
+    assert any("software emulation" in note.what for note in page.trust.notes)
+
+
+def test_a_claim_is_judged_only_of_those_it_speaks_of_and_never_by_an_emulated_guest_above_it(page: Page):
+    assert page.ladder is not None
+    container, guest = page.ladder.notes
+    assert container == "The claim: “a container needs only 50 ms”: under 50 ms is process; over it docker."
+    assert "under 60 s are vm-bare@kvm and vm-distro@tcg" in guest
+    slow = build(_slower(make_run(), "vm-distro@tcg", 3.0))
+    assert slow.ladder is not None
+    assert "over it only by emulation, so not told: vm-distro@tcg" in slow.ladder.notes[1]
+
+
+def _slower(run: Run, label: str, factor: float) -> Run:
+    rows = tuple(
+        {**r, "value": r["value"] * factor} if r["subject"] == label and r["value"] is not None else r for r in run.rows
+    )
+    return Run(path=run.path, info=run.info, facts=run.facts, rows=rows)
+
+
+def test_failures_are_counted_by_trial_with_their_reason_and_no_instance_name(page: Page):
+    table = section(page, "startup").failures
+    assert table is not None
+    told = {r.head: r.cells for r in table.rows}
+    assert told["docker"] == ("failed", "3 trials", "an instance ended before ready")
+    assert told["podman"] == ("skipped", "not run", "it is not installed")
+
+
+def test_a_failed_trial_is_neither_a_value_nor_forgotten(page: Page):
+    table = section(page, "startup").headline
+    assert table is not None
+    docker = next(r for r in table.rows if r.head == "docker")
+    assert docker.cells[2:] == ("6", "3 of 9 failed")
+
+
+def test_the_table_beside_a_figure_carries_the_figures_numbers(page: Page):
+    assert page.ladder is not None
+    assert isinstance(page.ladder.chart, DotChart)
+    assert page.ladder.table is not None
+    beside = {r.head: r.cells[0] for r in page.ladder.table.rows}
+    for drawn in page.ladder.chart.rows:
+        assert beside[drawn.label] == (drawn.text or "–")
+
+
+def test_phases_stand_in_the_order_of_life_and_panels_keep_bars_comparable(page: Page):
+    chart = figure(page, "startup-phases").chart
+    assert isinstance(chart, StackChart)
+    assert [part.key for part in chart.parts] == ["requested→created", "created→init", "init→ready"]
+    panels = chart.panels()
+    assert [s.label for panel in panels for s in panel] == [
+        "process",
+        "process-twin",
+        "docker",
+        "vm-bare@kvm",
+        "vm-distro@tcg",
+    ]
+    for panel in panels:
+        lengths = [s.length for s in panel]
+        assert max(lengths) <= 6.0 * min(lengths)
+
+
+def test_memory_is_attributed_to_its_owners(page: Page):
+    chart = figure(page, "memory-owners-pss-instances-3").chart
+    assert isinstance(chart, StackChart)
+    docker = next(s for s in chart.stacks if s.label == "docker")
+    assert [key for key, _ in docker.parts] == ["workload", "shim", "control-plane"]
+    assert docker.total is not None
+    assert docker.total == pytest.approx((3 * 10.2 + 100.0) * 2**20, rel=0.01)
+
+
+def test_disk_stands_as_shared_and_unique(page: Page):
+    chart = figure(page, "disk-shares").chart
+    assert isinstance(chart, StackChart)
+    docker = next(s for s in chart.stacks if s.label == "docker")
+    assert [value for _, value in docker.parts] == [3 << 20, 4096.0, 8192.0, 12288.0]
+
+
+def test_the_noise_floor_is_what_the_twins_differ_by(page: Page):
+    said = dict(page.trust.lines)["noise floor"]
+    assert "process-twin beside process" in said
+    assert "0.5%" in said
+    alone = make_run()
+    rows = tuple(r for r in alone.rows if r["subject"] != "process-twin")
+    without = build(Run(path=alone.path, info=alone.info, facts={}, rows=rows))
+    assert "No A/A pair" in dict(without.trust.lines)["noise floor"]
+
+
+def test_what_was_not_read_is_unknown_and_never_zero(page: Page):
+    assert "waiting for input and output (PSI): unknown" in dict(page.trust.lines)["beside the trials"]
+    cpu = next(t for t in page.environment if t.caption == "cpu")
+    assert ("boost", ("unknown",)) in [(r.head, r.cells) for r in cpu.rows]
+
+
+def test_an_unfinished_run_says_so():
+    cut = build(make_run(ending="interrupted"))
+    assert cut.ending == "interrupted"
+    assert "ended early: interrupted" in dict(cut.trust.lines)["ending"]
+
+
+def test_the_manifest_shows_what_is_common_once_and_marks_what_differs(page: Page):
+    assert page.shared is not None
+    assert [(r.head, r.cells) for r in page.shared.rows] == [("agent", ("sha256:1",))]
+    guests = next(t for t in page.manifests if t.caption == "virtual machines")
+    assert guests.columns == ("part", "vm-bare@kvm", "vm-distro@tcg ≤")
+    kernel = next(r for r in guests.rows if r.head == "kernel")
+    assert (kernel.cells, kernel.marked) == (("6.1", "6.12"), (1,))
+
+
+def test_the_seed_is_in_the_command_once():
+    assert build(make_run()).command == "bench run all --seed 7"
+    assert build(make_run(command="bench run all")).command == "bench run all --seed 7"
+
+
+def test_every_event_is_explained_in_the_clocks_own_words(page: Page):
+    assert [name for name, _ in page.events] == [str(event) for event in Event]
+    assert dict(page.events)["ready"].startswith("The workload answered")
+
+
+def test_the_summary_is_csv_with_unscaled_values_and_runs_no_formula():
+    run = make_run()
+    evil = row("startup", "=cmd()", "requested→ready", 1.0, 0)
+    table = list(
+        csv.DictReader(
+            io.StringIO(build(Run(path=run.path, info=run.info, facts={}, rows=(*run.rows, evil))).summary_csv)
+        )
+    )
+    wanted = [r for r in table if (r["subject"], r["metric"], r["params"]) == ("docker", "requested→ready", "")]
+    assert [float(r["median"]) for r in wanted] == [pytest.approx(0.408)]
+    assert wanted[0]["failures"] == "3"
+    assert not any(value.startswith(("=", "+", "@")) for r in table for value in r.values())
+
+
+def test_the_model_is_the_same_whatever_the_order_of_the_rows():
+    run = make_run()
+    rows = list(run.rows)
+    random.Random(1).shuffle(rows)
+    assert build(Run(path=run.path, info=run.info, facts=run.facts, rows=tuple(rows))) == build(run)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"scenarios": {}}, {"scenarios": "x"}, {"subjects": None}, {"subjects": {"docker": 3}}, {"manifests": []},
+        {"refusals": {}}, {"engines": 4}, {"command": None}, {"seed": None}, {"findings": [1, {"what": "x"}]},
+        {"scenarios": {"startup": {"metrics": [3, {"name": "requested→ready", "unit": "furlong", "better": "best"}]}}},
+        {"scenarios": {"startup": {"headline": "no such metric"}}}, {"claims": "x"}, {"profile": 3}, {"ending": None},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_strangers_run_json_costs_words_and_not_the_report(changes: dict[str, Any]):
+    made = build(make_run(**changes))
+    assert len(made.sections) == 3
+    assert made.answers[0].sentence
+
+
+def test_an_empty_run_is_a_page_that_says_so():
+    empty = build(Run(path=make_run().path, info={}, facts={}, rows=()))
+    assert (empty.answers, empty.sections, empty.ladder) == ((), (), None)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), "12", True])
+def test_a_stored_value_that_is_no_finite_number_has_failed(value: Any):
+    rows = tuple({**row("startup", "docker", "requested→ready", 1.0, b), "value": value} for b in range(6))
+    made = build(Run(path=make_run().path, info={}, facts={}, rows=rows))
+    table = made.sections[0].failures
+    assert table is not None
+    assert table.rows[0].cells[2] == "the stored value is not a finite number"
+
+
+def test_values_of_zero_and_below_are_drawn_and_have_no_ratio():
+    rows = tuple(
+        row("memory", s, "memavailable-slope", v * (b + 1), b, unit="B")
+        for s, v in (("docker", -4096.0), ("process", 0.0))
+        for b in range(7)
+    )
+    info = {"scenarios": {"memory": {"baseline": "process", "headline": "memavailable-slope"}}}
+    made = build(Run(path=make_run().path, info=info, facts={}, rows=rows))
+    cells = {r.label: r.cells[0] for r in made.matrix.rows}
+    assert cells["docker"].value == "-16.0 KiB"
+    assert cells["docker"].verdict == "inconclusive"
