@@ -55,7 +55,7 @@ def closing(console: Console, run: Run, report: Path | None = None) -> None:
 def _tables(summary: Summary, width: int) -> list[Table]:
     """Return one table, a row a subject, a column a scenario; one scenario alone gets its ratios too."""
     if len(summary.answers) == 1:
-        return [_single(summary.answers[0])]
+        return [_single(summary.answers[0])] if summary.answers[0].cells else []
     interval = 22 + 24 * len(summary.answers) <= width
     share = max(1, (width - 18) // (24 if interval else 14))
     tables = []

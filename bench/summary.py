@@ -145,7 +145,7 @@ def _sentence(cells: Mapping[str, Cell], rows: Mapping[str, Sequence[Row]], told
     """Name the lowest rung of every backend and the top of the ladder, and how far the last two are apart."""
     measured = [label for label, cell in cells.items() if cell.estimate and not (told.get(label) or {}).get("twin_of")]
     if not measured:
-        return "nothing could be measured"
+        return "nothing could be measured" if cells else "nothing was measured yet beyond warming up"
     firsts = {rows[label][0]["backend"]: label for label in reversed(measured)}
     named = [label for label in measured if label in firsts.values() or label == measured[-1]]
     texts = []
