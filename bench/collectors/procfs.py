@@ -92,6 +92,27 @@ def read_memory(pid: int, proc: Path = PROC) -> Memory | None:
     )
 
 
+def translated_code(pid: int, proc: Path = PROC) -> int | None:
+    """Return the resident bytes of anonymous memory that may be executed, or None if the process cannot be read.
+
+    In an emulating QEMU that is its buffer of translated code (tcg/region.c maps it readable, writable and
+    executable), which a hardware-assisted one has not; a process that compiles nothing has none.
+    """
+    try:
+        text = (proc / str(pid) / "smaps").read_text("utf-8", "replace")
+    except OSError:
+        return None
+    total, inside, seen = 0, False, False
+    for line in text.splitlines():
+        words = line.split()
+        if "-" in words[0]:
+            # address permissions offset device inode [path], proc_pid_maps(5); [vdso] and its like have a path.
+            inside, seen = len(words) == 5 and "x" in words[1] and words[4] == "0", True
+        elif inside and words[0] == "Rss:":
+            total += int(words[1]) * _KIB
+    return total if seen else None
+
+
 def sum_memory(pids: Iterable[int], proc: Path = PROC) -> MemoryOf:
     """Return the memory of these processes together, each pid once, and which could not be read."""
     total: Memory | None = None

@@ -18,7 +18,7 @@ from bench.backends.base import Instance, Role
 from bench.clock import Event
 from bench.collectors.cgroup import Charge, own_group, read_charge
 from bench.collectors.meminfo import Settled, parse_meminfo, read_available, settle
-from bench.collectors.procfs import MemoryOf, sum_memory
+from bench.collectors.procfs import MemoryOf, sum_memory, translated_code
 from bench.errors import InstanceError
 from bench.probes.base import Workbench, status_of
 from bench.sample import Sample, Status
@@ -32,6 +32,7 @@ _ATTEMPTS = 3
 _GUEST_S = 20.0
 _SETTLE_S = 6.0
 """A host that does not keep still that long is a busy one: the blocks will show it, waiting will not mend it."""
+_SETTLE_INSTANCES_S = 20.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,12 +44,14 @@ class Level:
         available: MemAvailable of the host, bytes, when it had settled.
         parts: the processes' memory by part: a role's name, or TOTAL.
         charges: what each instance's own control group was charged; None: it has none.
+        translated: the part of the machines' memory that is code translated by an emulator, bytes; None: no machine.
     """
 
     instances: int
     available: int | None
     parts: Mapping[str, MemoryOf]
     charges: tuple[Charge | None, ...] = ()
+    translated: int | None = None
 
     @property
     def charged(self) -> list[Charge]:
@@ -71,16 +74,22 @@ def memory(bench: Workbench) -> Iterator[Sample]:
             yield from _levels(bench, levels[0], levels[-1])
         # Asking a guest touches its memory: only after the last reading.
         yield from _guest(bench, live[0])
+    if not any(level.translated is not None for level in levels):
+        yield bench.missing("translated", "no machine is involved")
     if not any(level.charged for level in levels):
         yield from (bench.missing(f"cgroup-{n}", "it has no control group of its own") for n in _CHARGES)
     yield from _slopes(bench, levels)
-    left = _difference(levels[0].available, _settled(bench, 0, None).available)
+    left = _difference(levels[0].available, _settled(bench, (), None).available)
     yield bench.sample("memavailable-left", left)
 
 
-def _settled(bench: Workbench, count: int, base: int | None) -> Settled:
-    """Wait until the host's memory keeps still, no longer than that is worth."""
-    now = read_available()
+def _settled(bench: Workbench, live: Sequence[Instance], base: int | None) -> Settled:
+    """Wait until the instances' own memory keeps still (a guest goes on starting after READY), then the host's."""
+    if live:
+        own = settle(lambda: _pss(live), scale=_pss(live) or 0, deadline_s=_SETTLE_INSTANCES_S)
+        if not own.calm:
+            bench.session.say(f"{len(live)} instances still moved after {own.waited_s:.0f} s")
+    now, count = read_available(), len(live)
     settled = settle(scale=0 if base is None or now is None else base - now, deadline_s=_SETTLE_S)
     if not settled.calm:
         bench.session.say(f"memory did not keep still for {settled.waited_s:.0f} s with {count} instances")
@@ -89,13 +98,27 @@ def _settled(bench: Workbench, count: int, base: int | None) -> Settled:
 
 def _level(bench: Workbench, live: Sequence[Instance], base: int | None) -> Level:
     """Wait until memory keeps still, then read every account. The host's figure first: reading costs memory too."""
-    available = _settled(bench, len(live), base).available
+    available = _settled(bench, live, base).available
     return Level(
         instances=len(live),
         available=available,
         parts=_parts(bench, live),
         charges=tuple(_charge(instance) for instance in live),
+        translated=_translated(live),
     )
+
+
+def _pss(live: Sequence[Instance]) -> int | None:
+    pids = [pid for instance in live for of_role in instance.processes().values() for pid in of_role]
+    together = sum_memory(pids).memory
+    return None if together is None else together.pss
+
+
+def _translated(live: Sequence[Instance]) -> int | None:
+    machines = [pid for instance in live for pid in instance.processes().get(Role.VMM, ())]
+    values = [translated_code(pid) for pid in machines]
+    known = [value for value in values if value is not None]
+    return sum(known) if known and len(known) == len(values) else None
 
 
 def _parts(bench: Workbench, live: Sequence[Instance]) -> dict[str, MemoryOf]:
@@ -131,6 +154,8 @@ def _levels(bench: Workbench, base: Level, level: Level) -> Iterator[Sample]:
             yield bench.missing(name, "it has no process on this host", instances=count, part=TOTAL)
     drop = _difference(base.available, level.available)
     yield bench.sample("memavailable-drop", drop, instances=count, part=TOTAL)
+    if level.translated is not None:
+        yield bench.sample("translated", level.translated, instances=count, part=Role.VMM)
     yield from _charged(bench, level)
 
 
@@ -192,6 +217,10 @@ def _slopes(bench: Workbench, levels: Sequence[Level]) -> Iterator[Sample]:
     yield _slope(bench, "memavailable-slope", drops)
     for name in ("pss", "anon"):
         yield _slope(bench, f"{name}-slope", [(level.instances, _figure(level, TOTAL, name)) for level in populated])
+    if populated and populated[0].translated is not None:
+        yield _slope(bench, "translated-slope", [(level.instances, level.translated) for level in populated])
+    else:
+        yield bench.missing("translated-slope", "no machine is involved")
     daemons = [(level.instances, _figure(level, Role.CONTROL_PLANE, "pss")) for level in levels]
     if Role.CONTROL_PLANE in base.parts:
         yield _of_processes(bench, "pss", base.parts[Role.CONTROL_PLANE], instances="0", part=Role.CONTROL_PLANE)

@@ -21,6 +21,7 @@ from bench.collectors.procfs import (
     read_switches,
     sum_memory,
     thread_cpu_ns,
+    translated_code,
 )
 
 MIB = 1 << 20
@@ -103,6 +104,37 @@ def test_what_is_unknown_in_one_process_is_unknown_in_the_sum(tmp_path: Path) ->
 
     assert memory is not None
     assert (memory.pss, memory.anon) == (2 * 282 * 1024, None)
+
+
+def test_executable_anonymous_memory_is_translated_code_and_a_mapped_program_is_not(tmp_path: Path) -> None:
+    maps = (
+        ("7f00-7f10 rwxp 00000000 00:00 0", 8192),
+        ("7f10-7f20 rw-p 00000000 00:00 0", 100),
+        ("7f20-7f30 r-xp 00000000 08:01 77 /usr/bin/qemu", 200),
+        ("7f30-7f40 r-xp 00000000 00:00 0 [vdso]", 4),
+        ("7f40-7f50 rwxp 00000000 00:00 0", 1024),
+    )
+    (tmp_path / "7").mkdir()
+    (tmp_path / "7" / "smaps").write_text(
+        "".join(f"{head}\nSize: 9 kB\nRss: {kib} kB\nVmFlags: rd wr\n" for head, kib in maps)
+    )
+
+    assert translated_code(7, tmp_path) == 9 * MIB
+    assert translated_code(8, tmp_path) is None
+
+
+def test_a_process_that_maps_executable_memory_is_seen_with_it() -> None:
+    script = (
+        "import mmap; m = mmap.mmap(-1, 4 << 20, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, prot=7)\n"
+        "m.write(b'x' * (3 << 20)); print('up', flush=True); input()"
+    )
+    with subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        child.stdout.readline()
+        found = translated_code(child.pid)
+        child.communicate(b"\n", timeout=10)
+
+    assert found == pytest.approx(3 * MIB, abs=16384)
 
 
 def test_a_zombie_has_no_memory_rather_than_none_of_it() -> None:

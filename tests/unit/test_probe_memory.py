@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -135,10 +135,12 @@ def session(tmp_path: Path) -> Session:
 @pytest.fixture(autouse=True)
 def falling(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The host's MemAvailable at each settling, from a list instead of from this busy host."""
-    values = [1000 * MIB, 900 * MIB, 830 * MIB, 700 * MIB, 600 * MIB]
+    values = [1000 * MIB, 900 * MIB, 830 * MIB, 700 * MIB, 600 * MIB] * 2
 
-    def settled(**options: object) -> Settled:
+    def settled(*reader: Callable[[], int | None], **options: object) -> Settled:
         assert options
+        if reader:  # of the instances' own memory
+            return Settled(available=reader[0](), calm=True, waited_s=0.0)
         return Settled(available=values.pop(0), calm=True, waited_s=0.0)
 
     monkeypatch.setattr(probe, "settle", settled)
@@ -274,6 +276,20 @@ def test_without_a_group_of_its_own_nothing_is_charged(session: Session) -> None
     charged = [s for s in samples if s.metric.startswith("cgroup-")]
     assert {(s.status, s.value) for s in charged} == {(Status.UNSUPPORTED, None)}
     assert len(charged) == 4
+
+
+def test_an_emulators_translated_code_is_told_apart_for_machines_only(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(probe, "translated_code", lambda pid: 40 * MIB if pid else None)
+
+    machine = measured(Holders(Role.VMM), session, trial(1, 2))
+    process = measured(Holders(Role.WORKLOAD), session, trial(1))
+
+    assert value(machine, "translated", instances="2", part="vmm") == 80 * MIB
+    assert value(machine, "translated-slope") == 40 * MIB
+    told = [s.status for s in process if s.metric.startswith("translated")]
+    assert told == [Status.UNSUPPORTED, Status.UNSUPPORTED]
 
 
 @pytest.mark.parametrize(
