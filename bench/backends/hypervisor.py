@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.backends.base import Session
+from bench.backends.domain import EMULATOR
 from bench.errors import BackendUnavailable, InstanceError
 
 _NO_DOMAIN = 42
@@ -73,6 +74,7 @@ class Hypervisor:
         try:
             self._connection: Any = self._libvirt.open(self.uri)
             capabilities = str(self._connection.getCapabilities())
+            self._probe()
         except self._libvirt.libvirtError as error:
             raise BackendUnavailable(f"{self.uri} does not open: {error}", _remedy(str(error))) from error
         models = re.findall(r"<secmodel>\s*<model>(\w+)</model>", capabilities)
@@ -80,6 +82,12 @@ class Hypervisor:
         self.confining: tuple[str, ...] = tuple(m for m in models if m != "none") if exempt else ()
         # The embedded driver refuses it ("autodestroy not supported for embedded drivers yet").
         self._start_flags = 0 if self.embedded else self._libvirt.VIR_DOMAIN_START_AUTODESTROY
+
+    def _probe(self) -> None:
+        """Let libvirt find out what this QEMU can do, once: else the first domain pays for it, seconds."""
+        for kind in ("qemu", "kvm"):
+            with contextlib.suppress(self._libvirt.libvirtError):
+                self._connection.getDomainCapabilities(EMULATOR, "x86_64", None, kind)
 
     def versions(self) -> dict[str, str]:
         """Return what runs: libvirt, QEMU, address."""
