@@ -7,9 +7,14 @@ into CSS variables, so that one picture serves the light and the dark scheme.
 
 from __future__ import annotations
 
+import functools
 import io
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from matplotlib.backend_bases import RendererBase
+    from matplotlib.text import Text
 
 ROLES: tuple[str, ...] = (
     "ink", "soft", "faint", "line", "paper", "accent", "alarm",
@@ -22,7 +27,31 @@ ROLES: tuple[str, ...] = (
 SENTINELS = {role: f"#01{place:02x}fe" for place, role in enumerate(ROLES)}
 """The colour drawn for each role; none of them is ever seen."""
 
+_MIDDLE = 0.36
+"""How far below a line's middle its baseline lies, as a share of the font's size: half the height of a capital."""
+
 Anchor = Literal["left", "center", "right"]
+
+
+@functools.cache
+def _plain_text() -> type[Text]:
+    """Return matplotlib's text without its layout: one line needs none, and measuring it takes most of the time."""
+    from matplotlib.text import Text
+
+    class PlainText(Text):
+        """One line, drawn with its middle at its y."""
+
+        def draw(self, renderer: RendererBase) -> None:
+            """Hand the words to the renderer as they are."""
+            stroke = renderer.new_gc()
+            stroke.set_foreground(self.get_color())
+            x, y = self.get_transform().transform(self.get_unitless_position())
+            _, height = renderer.get_canvas_width_height()
+            baseline = height - y + _MIDDLE * self.get_fontproperties().get_size_in_points()
+            renderer.draw_text(stroke, x, baseline, self.get_text(), self.get_fontproperties(), 0.0, mtext=self)
+            stroke.restore()
+
+    return PlainText
 
 
 class Canvas:
@@ -31,15 +60,13 @@ class Canvas:
     def __init__(self, width: float, height: float) -> None:
         from matplotlib.backends.backend_svg import FigureCanvasSVG
         from matplotlib.figure import Figure
+        from matplotlib.transforms import Affine2D
 
         self.width, self.height = width, height
-        self._figure = Figure(figsize=(width / 72.0, height / 72.0), facecolor="none")
+        # At 72 dots per inch a point is a pixel, and no axes are needed: every stroke says where it stands.
+        self._figure = Figure(figsize=(width / 72.0, height / 72.0), dpi=72.0, facecolor="none")
         FigureCanvasSVG(self._figure)
-        self._axes = self._figure.add_axes((0.0, 0.0, 1.0, 1.0))
-        self._axes.set_axis_off()
-        self._axes.set_xlim(0.0, width)
-        self._axes.set_ylim(height, 0.0)
-        self._axes.set_autoscale_on(False)
+        self._pixels = Affine2D.from_values(1.0, 0.0, 0.0, -1.0, 0.0, height)
         self._strokes = 0
 
     def _above(self) -> int:
@@ -58,9 +85,9 @@ class Canvas:
         style: Any = (0, tuple(length / width for length in dash)) if dash else "solid"
         stroke = Line2D(
             xs, ys, color=SENTINELS[role], linewidth=width, linestyle=style, alpha=alpha, solid_capstyle="butt",
-            zorder=self._above(),
+            zorder=self._above(), transform=self._pixels,
         )  # fmt: skip
-        self._axes.add_line(stroke)
+        self._figure.add_artist(stroke)
 
     def lines(
         self, ends: Sequence[tuple[float, float, float, float]], role: str, *, width: float = 1.0,
@@ -79,9 +106,9 @@ class Canvas:
 
         patch = Rectangle(
             (x, y), width, height, facecolor=SENTINELS[role], edgecolor="none", linewidth=0.0, alpha=alpha,
-            zorder=self._above(),
+            zorder=self._above(), transform=self._pixels,
         )  # fmt: skip
-        self._axes.add_patch(patch)
+        self._figure.add_artist(patch)
 
     def dots(
         self, xs: Sequence[float], ys: Sequence[float], role: str, *, size: float = 5.0, shape: str = "o",
@@ -95,19 +122,20 @@ class Canvas:
             xs, ys, linestyle="none", marker=shape, markersize=size, alpha=alpha, markeredgecolor=colour,
             markerfacecolor=SENTINELS["paper"] if hollow else colour,
             markeredgewidth=1.6 if hollow or shape in "x|" else 0.0,
-            zorder=self._above(),
+            zorder=self._above(), transform=self._pixels,
         )  # fmt: skip
-        self._axes.add_line(marks)
+        self._figure.add_artist(marks)
 
     def text(
         self, x: float, y: float, text: str, role: str = "ink", *, size: float = 12.0, anchor: Anchor = "left",
         bold: bool = False,
     ) -> None:  # fmt: skip
         """Write one line whose middle is at y. A "$" is a dollar: nothing is read as mathematics."""
-        self._axes.text(
-            x, y, text, color=SENTINELS[role], fontsize=size, ha=anchor, va="center_baseline",
-            fontweight="bold" if bold else "normal", parse_math=False, zorder=self._above(),
+        words = _plain_text()(
+            x, y, text, color=SENTINELS[role], fontsize=size, ha=anchor, fontweight="bold" if bold else "normal",
+            parse_math=False, zorder=self._above(), transform=self._pixels,
         )  # fmt: skip
+        self._figure.add_artist(words)
 
     def svg(self) -> str:
         """Return the sheet as SVG text, byte-identical for the same strokes."""

@@ -150,18 +150,22 @@ def draw_forest(chart: ForestChart, *, narrow: bool) -> Canvas:
     top = 8.0
     bottom = top + height * len(chart.rows)
     canvas = Canvas(width, bottom + 24.0)
-    ends = [v for row in chart.rows for v in (row.ratio, row.low, row.high) if v] + [1.0]
-    low, high = min(*ends, 0.9) / 1.15, max(*ends, 1.1) * 1.15
+    reached = [v for row in chart.rows for v in (row.ratio, row.low, row.high) if v]
+    low, high = min([*reached, 0.9]) / 1.15, max([*reached, 1.1]) * 1.15
     place = logarithmic(low, high, left, right)
     ticks = ratio_ticks(low, high)
     while len(ticks) > (5 if narrow else 9):
         ticks = [tick for index, tick in enumerate(ticks) if index % 2 == 0 or tick[0] == 1.0]
     _shade(canvas, chart.rows, top, height)
-    grid(canvas, place, ticks, top, bottom)
+    lane = 25.0 if narrow else height
+    ends = [top + (index + 1) * height for index in range(len(chart.rows))]
+    canvas.lines([(place(v), end - lane, place(v), end) for v, _ in ticks for end in ends], "line")
+    grid(canvas, place, ticks, bottom, bottom)
     if chart.floor:
-        first, last = (place(min(max(end, low), high)) for end in chart.floor)
-        canvas.bar(first, top, max(last - first, 1.0), bottom - top, "accent", alpha=0.18)
-    canvas.line([place(1.0)] * 2, [top, bottom], "ink", width=1.4)
+        first, last = (place(min(max(edge, low), high)) for edge in chart.floor)
+        for end in ends:
+            canvas.bar(first, end - lane, max(last - first, 1.0), lane, "accent", alpha=0.18)
+    canvas.lines([(place(1.0), end - lane, place(1.0), end) for end in ends], "ink", width=1.4)
     for index, row in enumerate(chart.rows):
         y = top + index * height
         label = f"{row.label} (A/A)" if row.twin else row.label

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import statistics
 from collections.abc import Sequence
 
 from bench.compare import Comparison
@@ -214,7 +215,18 @@ def distributions(view: View, scenario: ScenarioView) -> list[Figure]:
                 key=key_of(scenario.name, "ecdf", family), title=f"{scenario.headline}, {FAMILY_TITLES[family]}",
                 description=f"Share of trials that needed no more than the value: {'; '.join(spans)}.",
                 caption=f"Share of the trials that needed no more, and every trial below. {counts}.",
-                chart=EcdfChart(unit=metric.unit, curves=curves), small=True,
+                chart=EcdfChart(unit=metric.unit, curves=curves), small=True, table=_spread(curves, metric.unit),
             )
         )  # fmt: skip
     return figures
+
+
+def _spread(curves: Sequence[Curve], unit: Unit) -> Table:
+    """Return the values at which each curve begins, passes a quarter, the half and three quarters, and ends."""
+    rows = []
+    for curve in curves:
+        marks = [min(curve.values), *statistics.quantiles(curve.values, n=4, method="inclusive"), max(curve.values)]
+        cells = (*(format_value(mark, unit) for mark in marks), str(len(curve.values)), str(curve.failed))
+        rows.append(Row(head=curve.label, family=curve.family, emulated=curve.emulated, cells=cells))
+    columns = ("subject", "least", "a quarter", "half", "three quarters", "most", "n", "failed")
+    return Table(caption="Values that so many of the measured trials did not exceed", columns=columns, rows=tuple(rows))

@@ -31,7 +31,9 @@ Column = tuple[Part, Mapping[str, Cell]]
 
 def waterfall(view: View, scenario: ScenarioView) -> Figure | None:
     """Return the median phases of each subject, chained, in panels that each have a scale of their own."""
-    found = {m: p for m, p in view.cells.get(scenario.name, {}) if dict(p).get("part") == "phase"}
+    shown = view.principal(scenario.name, scenario.headline)
+    phase = tuple(sorted((*shown, ("part", "phase"))))
+    found = {m: p for m, p in view.cells.get(scenario.name, {}) if p == phase}
     names = sorted(found, key=_place_in_life)
     columns = [
         (
@@ -40,9 +42,10 @@ def waterfall(view: View, scenario: ScenarioView) -> Figure | None:
         )
         for index, name in enumerate(names)
     ]
-    totals = view.row(scenario.name, scenario.headline, view.principal(scenario.name, scenario.headline))
+    totals = view.row(scenario.name, scenario.headline, shown)
     return _figure(
-        view, columns, totals, Unit.SECONDS, key=key_of(scenario.name, "phases"), title="Where the time goes",
+        view, columns, totals, Unit.SECONDS, key=key_of(scenario.name, "phases"),
+        title=f"Where the time goes{words.at(shown)}",
         total_text=f"median of {scenario.headline}", longest=True,
     )  # fmt: skip
 

@@ -12,7 +12,7 @@ _METADATA = re.compile(r"\s*<metadata>.*?</metadata>", re.DOTALL)
 _STYLE = re.compile(r"\s*<style type=\"text/css\">.*?</style>", re.DOTALL)
 _ROOT = re.compile(r"<svg [^>]*>")
 _VIEW_BOX = re.compile(r'viewBox="([^"]*)"')
-_FONT = re.compile(r"font: ((?:(?:bold|[1-9]00) )?)([0-9.]+)px [^;\"]*")
+_FAMILY = re.compile(r" ?font-family: [^;\"]*;?")
 _COMMENT = re.compile(r"\s*<!--.*?-->", re.DOTALL)
 _LONG = re.compile(r"(\d+\.\d\d)\d+")
 _PATHS_ONLY = re.compile(r'(?<=\s)(?:d|x|y|transform)="[^"]*"')
@@ -34,7 +34,8 @@ def inline(svg: str, key: str, title: str, description: str) -> str:
     text = re.sub(r'\bid="', f'id="{key}-', text)
     text = re.sub(r"url\(#", f"url(#{key}-", text)
     text = re.sub(r'href="#', f'href="#{key}-', text)
-    text = _FONT.sub(r"font: \1\2px var(--sans)", text)
+    # The page's own fonts: matplotlib was never asked how wide its words are.
+    text = _FAMILY.sub("", text)
     text = _PATHS_ONLY.sub(lambda found: _LONG.sub(r"\1", found.group()), text)
     for role, colour in SENTINELS.items():
         text = text.replace(colour, f"var(--{role})")

@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from bench.stats import drift, values_needed
+from bench.stats import Drift, drift, values_needed
 from bench.text import plural
 from bench.units import Unit, format_value
 from report import words
@@ -33,7 +33,7 @@ def _lines(view: View) -> Iterable[tuple[str, str]]:
     yield (
         "blocks",
         f"{text}. "
-        + (f"Below {values_needed()} blocks no verdict is given." if few else "Enough for verdicts at 95 %."),
+        + (f"Below {values_needed()} blocks no verdict is given." if few else "Enough for verdicts at 95\u00a0%."),
     )
     run = {r["trial"] for r in view.rows if r["trial"] >= 0}
     broken = {r["trial"] for r in view.rows if r["status"] in ("failed", "timeout") and r["trial"] >= 0}
@@ -74,7 +74,8 @@ def _floor_table(view: View) -> Table | None:
     return Table(caption="A/A pairs: each should be 1×", columns=columns, rows=rows) if rows else None
 
 
-def _drifting(view: View, scenario: ScenarioView) -> list[str]:
+def _drifts(view: View, scenario: ScenarioView) -> list[tuple[str, Drift]]:
+    """Return how each subject's headline moved over the run, where its samples tell."""
     found = []
     params = view.principal(scenario.name, scenario.headline)
     for subject in view.ordered(view.row(scenario.name, scenario.headline, params)):
@@ -84,13 +85,20 @@ def _drifting(view: View, scenario: ScenarioView) -> list[str]:
             and r["status"] == "ok" and tuple(sorted(r["params"].items())) == params and r["phase"] != "warmup"
         ]  # fmt: skip
         seen = drift([r["started_s"] for r in rows], [r["value"] for r in rows])
-        if seen and seen.present:
-            found.append(f"{subject.label} {seen.over_run:+.0%} [{seen.low:+.0%} … {seen.high:+.0%}]")
+        if seen:
+            found.append((subject.label, seen))
     return found
 
 
+def _moved(seen: Drift) -> str:
+    return f"{seen.over_run:+.0%} [{seen.low:+.0%} … {seen.high:+.0%}]".replace("-", "−")
+
+
 def _drift_sentence(view: View) -> str:
-    found = [f"{s.title}: {', '.join(parts)}" for s in view.scenarios.values() if (parts := _drifting(view, s))]
+    found = []
+    for scenario in view.scenarios.values():
+        parts = [f"{label} {_moved(seen)}" for label, seen in _drifts(view, scenario) if seen.present]
+        found += [f"{scenario.title}: {', '.join(parts)}"] if parts else []
     if not found:
         return "No headline moved from the beginning of the run to its end by more than its samples' own spread."
     return f"These headlines moved (change from first to last trial with its 95 % interval): {'; '.join(found)}."
@@ -131,6 +139,15 @@ def _drift_figure(view: View) -> Figure | None:
         caption=f"{scenario.headline}, each trial divided by its subject's median. A slope or a step is drift; equal "
         "scatter is noise.",
         chart=DriftChart(series=tuple(series)),
+        table=Table(
+            caption="Change from the first to the last trial along the Theil–Sen line, as a share of the median",
+            columns=("subject", "change [95 % interval]", "n"),
+            rows=tuple(
+                Row(head=label, family=view.subject(label).family, emulated=view.subject(label).emulated,
+                    cells=(_moved(seen), str(seen.n)))
+                for label, seen in _drifts(view, scenario)
+            ),
+        ),
     )  # fmt: skip
 
 

@@ -83,7 +83,7 @@ def test_an_emulated_subject_is_marked_wherever_it_has_a_number(page: Page):
 def test_a_claim_is_judged_only_of_those_it_speaks_of_and_never_by_an_emulated_guest_above_it(page: Page):
     assert page.ladder is not None
     container, guest = page.ladder.notes
-    assert container == "The claim: “a container needs only 50 ms”: under 50 ms is process; over it docker."
+    assert container == "The claim: “a container needs only 50 ms”: over 50 ms: docker."
     assert "under 60 s are vm-bare@kvm and vm-distro@tcg" in guest
     slow = build(_slower(make_run(), "vm-distro@tcg", 3.0))
     assert slow.ladder is not None
