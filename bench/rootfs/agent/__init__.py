@@ -34,7 +34,9 @@ def agent_binary(cache: Path) -> Path:
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(f"{target.name}.{os.getpid()}")
-    done = subprocess.run([compiler, *_FLAGS, "-o", str(part), str(SOURCE)], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [compiler, *_FLAGS, "-o", str(part), str(SOURCE)], capture_output=True, text=True, check=False
+    )
     if done.returncode:
         raise BuildError(f"the agent could not be compiled: {done.stderr.strip()[-400:]}", "is libc6-dev installed?")
     part.replace(target)
