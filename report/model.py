@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.store import Run
+from bench.text import plural
 from bench.units import format_value
 from report import glossary, words
 from report.data import ScenarioView, View, clean, mapping, view
@@ -184,7 +185,8 @@ def _lead(seen: View) -> str:
     measured = len({row["trial"] for row in seen.rows if row["status"] == "ok"})
     started = clean(seen.info.get("started_utc") or seen.info.get("started"), 40)
     when = f", begun {started.replace('T', ' ').removesuffix('Z')} UTC" if started else ""
-    return f"{len(seen.subjects)} subjects, {len(seen.scenarios)} questions, {measured} trials with a value{when}."
+    counts = (plural(len(seen.subjects), "subject"), plural(len(seen.scenarios), "question"), plural(measured, "trial"))
+    return f"{', '.join(counts)} with a value{when}."
 
 
 def _answer(seen: View, scenario: ScenarioView) -> Answer:

@@ -16,7 +16,7 @@ from report.model import Figure, Row, Table
 GUIDES = (
     Guide(
         value=0.05, text="claim: “a container needs only 50 ms”", brief="claim: “50 ms”",
-        families=("process", "oci", "docker")
+        families=("oci", "docker")
     ),
     Guide(value=60.0, text="claim: “a VM takes minutes”, 60 s or more", brief="claim: “minutes”", families=("vm",)),
 )  # fmt: skip

@@ -41,6 +41,8 @@ def flat(value: Any, path: tuple[str, ...] = ()) -> list[tuple[tuple[str, ...], 
         text = "yes" if value else "no"
     elif isinstance(value, (int, float)) and name.endswith("_bytes"):
         text = format_value(float(value), Unit.BYTES)
+    elif isinstance(value, float):
+        text = f"{value:.4g}"
     elif isinstance(value, (list, tuple)):
         text = clean(", ".join(clean(item, 200) for item in value)) or "none"
     else:

@@ -157,8 +157,8 @@ def _notes(view: View) -> Iterable[Note]:
         if what:
             yield Note(
                 level=clean(told.get("level"), 20) or "note",
-                what=what,
-                why=clean(told.get("why")),
+                what=words.sentence(what),
+                why=words.sentence(clean(told.get("why"))),
                 remedy=clean(told.get("remedy")),
             )
     emulated = [s.label for s in view.subjects.values() if s.emulated]
@@ -169,11 +169,18 @@ def _notes(view: View) -> Iterable[Note]:
             why="Emulated guests are slower than virtualised ones: every time and cost of theirs is an upper bound.",
             remedy="measure on a host where KVM runs an ordinary guest kernel",
         )
+    yield from _refusals(view)
+
+
+def _refusals(view: View) -> Iterable[Note]:
+    """Yield one note a reason: forty pairings refused for one missing engine are one line."""
+    refused: dict[tuple[str, str], list[tuple[str, str]]] = {}
     for told in map(mapping, listing(view.info.get("refusals"))):
-        if clean(told.get("reason")):
-            who, where = clean(told.get("subject"), 80), clean(told.get("scenario"), 80)
-            yield Note(
-                level="note",
-                what=f"{who} was not run in {where}: {clean(told.get('reason'))}.",
-                remedy=clean(told.get("hint")),
-            )
+        reason = clean(told.get("reason"))
+        if reason and told.get("missing", True):
+            pairing = (clean(told.get("subject"), 80), clean(told.get("scenario"), 80))
+            refused.setdefault((reason, clean(told.get("hint"))), []).append(pairing)
+    for (reason, hint), pairings in refused.items():
+        who = words.enumeration(list(dict.fromkeys(subject for subject, _ in pairings)))
+        where = words.enumeration(list(dict.fromkeys(scenario for _, scenario in pairings)))
+        yield Note(level="note", what=words.sentence(f"not run in {where}: {who}; {reason}"), remedy=hint)

@@ -34,6 +34,13 @@ def sign_of(subject: SubjectView, metric: MetricView) -> str:
     return "" if not subject.emulated else "≥ " if metric.better is Better.HIGHER else "≤ "
 
 
+def sentence(text: str) -> str:
+    """Return the text as a sentence: a capital first, a full stop last; "" stays ""."""
+    if not text:
+        return ""
+    return text[0].upper() + text[1:] + ("" if text[-1] in ".!?…" else ".")
+
+
 def estimated(estimate: Estimate | None, unit: Unit, sign: str = "") -> str:
     """Write an estimate with its interval: "431 ms [428–436]"; "–" where there is none."""
     return "–" if estimate is None else sign + format_interval(estimate.median, estimate.low, estimate.high, unit)

@@ -170,6 +170,21 @@ def test_what_was_not_read_is_unknown_and_never_zero(page: Page):
     assert ("boost", ("unknown",)) in [(r.head, r.cells) for r in cpu.rows]
 
 
+def test_findings_are_sentences_and_one_missing_engine_is_one_note():
+    refused = [
+        {"scenario": name, "subject": subject, "reason": "no engine answers", "hint": "start it", "missing": True}
+        for name in ("startup", "memory")
+        for subject in ("docker", "podman")
+    ]
+    senseless = {"scenario": "disk", "subject": "process", "reason": "it has no disk", "missing": False}
+    found = [{"level": "warning", "what": "work waits", "why": "the trials wait too", "remedy": "end it"}]
+    notes = build(make_run(findings=found, refusals=[*refused, senseless])).trust.notes
+    assert (notes[0].what, notes[0].why, notes[0].remedy) == ("Work waits.", "The trials wait too.", "end it")
+    assert [(n.what, n.remedy) for n in notes[2:]] == [
+        ("Not run in startup and memory: docker and podman; no engine answers.", "start it")
+    ]
+
+
 def test_an_unfinished_run_says_so():
     cut = build(make_run(ending="interrupted"))
     assert cut.ending == "interrupted"
