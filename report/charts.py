@@ -48,6 +48,7 @@ def _plain_text() -> type[Text]:
             x, y = self.get_transform().transform(self.get_unitless_position())
             _, height = renderer.get_canvas_width_height()
             baseline = height - y + _MIDDLE * self.get_fontproperties().get_size_in_points()
+            # Not said to be mathematics, so a "$" in a stranger's label is a dollar.
             renderer.draw_text(stroke, x, baseline, self.get_text(), self.get_fontproperties(), 0.0, mtext=self)
             stroke.restore()
 
@@ -133,7 +134,7 @@ class Canvas:
         """Write one line whose middle is at y. A "$" is a dollar: nothing is read as mathematics."""
         words = _plain_text()(
             x, y, text, color=SENTINELS[role], fontsize=size, ha=anchor, fontweight="bold" if bold else "normal",
-            parse_math=False, zorder=self._above(), transform=self._pixels,
+            zorder=self._above(), transform=self._pixels,
         )  # fmt: skip
         self._figure.add_artist(words)
 
