@@ -12,7 +12,6 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -196,27 +195,25 @@ def _attributes(content: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 @app.command()
-def doctor(scenarios: Scenarios = None, subjects: Extra = None) -> None:
+def doctor(
+    scenarios: Scenarios = None,
+    subjects: Extra = None,
+    no_boot: Annotated[bool, typer.Option("--no-boot", help="Do not try /dev/kvm with a guest.")] = False,
+) -> None:
     """Say what can be measured here.
 
-    Which subjects, by which engine and why, and what is known of the host.
+    Which subjects, by which engine and why, and what is known of the host. A /dev/kvm that opens proves nothing,
+    so two small guests are booted on it, each with a deadline of seconds; the answer is remembered.
     """
     from bench import scenario
-    from bench.application import availability
-    from bench.findings import find
-    from bench.places import cache_directory, read_host
-    from bench.screens import availability_screen, facts_screen, findings_screen
+    from bench.doctor import examine
+    from bench.places import new_run_id
+    from bench.supervisor import supervise
 
     catalogue = scenario.load(scenarios or scenario.DIRECTORY, tuple(subjects or ()))
-    console = answers()
-    available = availability(tuple(catalogue.subjects.values()))
-    availability_screen(console, available)
-    facts = read_host(cache_directory())
-    console.print()
-    findings_screen(console, [{key: str(value) for key, value in asdict(f).items()} for f in find(facts)])
-    facts_screen(console, facts.as_dict())
-    if not any(a.usable for a in available.values()):
-        raise typer.Exit(ExitCode.NOTHING_MEASURED)
+    run_id = new_run_id()
+    code = supervise(run_id, lambda guard: guarded(lambda: examine(catalogue, None if no_boot else guard, run_id)))
+    raise typer.Exit(code)
 
 
 @app.command()

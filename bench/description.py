@@ -9,7 +9,7 @@ from typing import Any
 
 import bench
 from bench.facts import Facts
-from bench.findings import Finding, Proof, find
+from bench.findings import Finding, KvmOutcome, find
 from bench.messages import Prepared
 from bench.plan import Plan
 from bench.request import Choice, Request
@@ -48,22 +48,22 @@ def when_prepared(message: Prepared, facts: Facts, accelerators: Mapping[str, st
         "engines": engines,
         "manifests": {label: dict(made_of) for label, made_of in message.manifests.items()},
         "accelerators": dict(accelerators),
-        "findings": _findings(find(facts, kvm=_proof(accelerators), engines=engines)),
+        "findings": _findings(find(facts, kvm=_kvm_outcome(accelerators), engines=engines)),
         **_after_preparation(message.plan, labels),
     }
 
 
-def _proof(accelerators: Mapping[str, str]) -> Proof:
+def _kvm_outcome(accelerators: Mapping[str, str]) -> KvmOutcome:
     """Return what the run's own boots on /dev/kvm showed; UNTRIED where no VM was prepared."""
     match accelerators.get("rom"), accelerators.get("kernel"):
         case None, None:
-            return Proof.UNTRIED
+            return KvmOutcome.UNTRIED
         case _, "kvm":
-            return Proof.WORKS
+            return KvmOutcome.WORKS
         case "kvm", _:
-            return Proof.ROM_ONLY
+            return KvmOutcome.ROM_ONLY
         case _:
-            return Proof.FAILS
+            return KvmOutcome.FAILS
 
 
 def _findings(found: Sequence[Finding]) -> list[dict[str, str]]:

@@ -46,7 +46,7 @@ class Finding:
     remedy: str
 
 
-class Proof(StrEnum):
+class KvmOutcome(StrEnum):
     """What one real boot of a guest on /dev/kvm showed."""
 
     WORKS = "works"
@@ -61,7 +61,7 @@ _GRAVITY = (Level.PROBLEM, Level.WARNING, Level.UNKNOWN, Level.INFO)
 
 
 def find(
-    facts: Facts, *, kvm: Proof = Proof.UNTRIED, engines: Mapping[str, Mapping[str, str]] | None = None
+    facts: Facts, *, kvm: KvmOutcome = KvmOutcome.UNTRIED, engines: Mapping[str, Mapping[str, str]] | None = None
 ) -> list[Finding]:
     """Return all findings, the gravest first.
 
@@ -74,7 +74,7 @@ def find(
     return sorted(found, key=lambda finding: _GRAVITY.index(finding.level))
 
 
-def kvm_usable(facts: Facts, proof: Proof) -> Finding | None:
+def kvm_usable(facts: Facts, proof: KvmOutcome) -> Finding | None:
     """KVM is there, may be used and really runs a guest's kernel."""
     why = "without KVM, guests are emulated: their times and costs are upper bounds and marked @tcg"
     seen = facts.virtualisation
@@ -88,15 +88,15 @@ def kvm_usable(facts: Facts, proof: Proof) -> Finding | None:
             rule="kvm", level=Level.PROBLEM, what="/dev/kvm may not be opened by this user.", why=why,
             remedy='sudo usermod -aG kvm "$USER"  # then log in again',
         )  # fmt: skip
-    if proof is Proof.UNTRIED:
+    if proof is KvmOutcome.UNTRIED:
         return Finding(
             rule="kvm", level=Level.UNKNOWN, what="/dev/kvm opens, but no guest has been booted on it.",
             why="some hosts open it and hang in an ordinary kernel; only a boot proves it",
             remedy="bench run startup  # boots one guest with a deadline before it measures",
         )  # fmt: skip
-    if proof is Proof.WORKS:
+    if proof is KvmOutcome.WORKS:
         return None
-    what = "runs firmware but no ordinary kernel" if proof is Proof.ROM_ONLY else "opens but runs no guest"
+    what = "runs firmware but no ordinary kernel" if proof is KvmOutcome.ROM_ONLY else "opens but runs no guest"
     return Finding(
         rule="kvm", level=Level.PROBLEM, what=f"/dev/kvm {what}.", why=why,
         remedy="measure on a host whose hypervisor supports nesting, or on bare metal",

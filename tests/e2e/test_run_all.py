@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
-import re
 import subprocess
 import sys
 import time
@@ -22,7 +22,6 @@ from bench.store import Run
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PATIENCE_S = 1500
-MARKS = ("bench-", "bench.run")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,24 +39,23 @@ class Finished:
         return "\n".join(line for _, line in self.lines)
 
 
-def left_behind() -> list[str]:
-    """Return everything on this host that carries the suite's name."""
-    found = [str(p) for base in ("/run", "/var/tmp", "/tmp") for p in Path(base).glob("bench-*")]
-    found += [p.name for p in Path("/sys/class/net").glob("bench*")]
-    for process in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            words = process.read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")
-        except OSError:
-            continue
-        if re.search(r"guest=bench-|containerd-shim.*bench-|/bench-[0-9a-f]{6}/|/bench/agent", words):
-            found.append(words[:120])
+def left_behind(run_id: str) -> list[str]:
+    """Return everything on this host that carries the run's name: directories, devices, cgroups, processes."""
+    tail = run_id[-6:]
+    found = [str(p) for base in ("/run", "/var/tmp", "/tmp") for p in Path(base).glob(f"bench*{tail}*")]
+    found += [p.name for p in Path("/sys/class/net").glob(f"bench*{tail}*")]
+    found += [str(p) for p in Path("/sys/fs/cgroup").glob(f"**/bench-{tail}*")]
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            told = (process / "cmdline").read_bytes() + (process / "environ").read_bytes()
+            if f"bench-{tail}".encode() in told or run_id.encode() in told:
+                found.append((process / "cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")[:120])
     return found
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Finished]:
     """`bench run all --profile quick`, as a user without a terminal runs it."""
-    before = left_behind()
     results = tmp_path_factory.mktemp("results")
     environment = {**os.environ, "NO_COLOR": "1", "COLUMNS": "120"}
     command = [sys.executable, "-m", "bench", "run", "all", "--profile", "quick", "--results", str(results)]
@@ -75,7 +73,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Finished]:
     folders = [path.parent for path in results.glob("*/run.json")]
     assert len(folders) == 1, lines[-20:]
     yield Finished(code=code, lines=tuple(lines), folder=folders[0], took_s=time.monotonic() - began)
-    assert sorted(set(left_behind()) - set(before)) == []
+    assert left_behind(folders[0].name) == []
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ import pytest
 from bench import findings
 from bench.collectors.host import State
 from bench.facts import Facts, read_facts
-from bench.findings import Level, Proof, find
+from bench.findings import Level, KvmOutcome, find
 
 GIB = 2**30
 
@@ -43,7 +43,7 @@ def changed(facts: Facts, **sections: dict[str, Any]) -> Facts:
 
 
 def test_a_good_host_is_passed_over_in_silence(good: Facts) -> None:
-    assert find(good, kvm=Proof.WORKS) == []
+    assert find(good, kvm=KvmOutcome.WORKS) == []
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_a_good_host_is_passed_over_in_silence(good: Facts) -> None:
     ],
 )
 def test_each_rule_speaks_alone(good: Facts, rule: str, level: Level, change: dict[str, dict[str, Any]]) -> None:
-    (found,) = find(changed(good, **change), kvm=Proof.WORKS)
+    (found,) = find(changed(good, **change), kvm=KvmOutcome.WORKS)
     assert (found.rule, found.level) == (rule, level)
     assert found.what.endswith(".")
     assert found.why
@@ -96,38 +96,38 @@ def test_each_rule_speaks_alone(good: Facts, rule: str, level: Level, change: di
     ],
 )
 def test_what_is_quiet_or_not_told_raises_no_alarm(good: Facts, change: dict[str, dict[str, Any]]) -> None:
-    assert find(changed(good, **change), kvm=Proof.WORKS) == []
+    assert find(changed(good, **change), kvm=KvmOutcome.WORKS) == []
 
 
 def test_a_disk_of_a_virtual_host_may_call_itself_what_it_likes(good: Facts) -> None:
     seen = changed(good, storage={"rotational": State.ON}, virtualisation={"guest": State.ON})
-    assert [finding.rule for finding in find(seen, kvm=Proof.WORKS)] == ["virtual-host"]
+    assert [finding.rule for finding in find(seen, kvm=KvmOutcome.WORKS)] == ["virtual-host"]
 
 
 @pytest.mark.parametrize(
     ("proof", "levels"),
     [
-        (Proof.WORKS, []),
-        (Proof.UNTRIED, [Level.UNKNOWN]),
-        (Proof.ROM_ONLY, [Level.PROBLEM]),
-        (Proof.FAILS, [Level.PROBLEM]),
+        (KvmOutcome.WORKS, []),
+        (KvmOutcome.UNTRIED, [Level.UNKNOWN]),
+        (KvmOutcome.ROM_ONLY, [Level.PROBLEM]),
+        (KvmOutcome.FAILS, [Level.PROBLEM]),
     ],
 )
-def test_a_device_that_opens_is_no_proof(good: Facts, proof: Proof, levels: list[Level]) -> None:
+def test_a_device_that_opens_is_no_proof(good: Facts, proof: KvmOutcome, levels: list[Level]) -> None:
     assert [finding.level for finding in find(good, kvm=proof)] == levels
 
 
 @pytest.mark.parametrize(("seconds", "speaks"), [(None, False), (0.01, False), (1.4, True)])
 def test_a_slow_reaper_is_named(good: Facts, seconds: float | None, speaks: bool) -> None:
     seen = dataclasses.replace(changed(good, kernel={"first_process": "tini"}), reap_latency_s=seconds)
-    found = find(seen, kvm=Proof.WORKS)
+    found = find(seen, kvm=KvmOutcome.WORKS)
     assert bool(found) is speaks
     assert all("1.40 s" in finding.what and "tini" in finding.what for finding in found)
 
 
 @pytest.mark.parametrize(("driver", "speaks"), [("overlay2", False), ("vfs", True)])
 def test_a_copying_storage_driver_is_named(good: Facts, driver: str, speaks: bool) -> None:
-    found = find(good, kvm=Proof.WORKS, engines={"docker": {"storage driver": driver}, "oci": {}})
+    found = find(good, kvm=KvmOutcome.WORKS, engines={"docker": {"storage driver": driver}, "oci": {}})
     assert [finding.rule for finding in found] == ["storage-driver"] * speaks
 
 
@@ -135,7 +135,7 @@ def test_the_gravest_comes_first(good: Facts) -> None:
     seen = changed(
         good, cpu={"smt": State.ON}, load={"pressure": None, "steal_share": 0.5}, storage={"free_bytes": 0}
     )  # fmt: skip
-    levels = [finding.level for finding in find(seen, kvm=Proof.WORKS)]
+    levels = [finding.level for finding in find(seen, kvm=KvmOutcome.WORKS)]
     assert levels == [Level.PROBLEM, Level.WARNING, Level.UNKNOWN, Level.INFO]
 
 
