@@ -13,9 +13,10 @@ STATE=$VENV/.setup
 UNAVAILABLE=69
 
 # One line a thing: who needs it (all: nothing runs without it; bench: some subjects need it; test: the tests),
-# how to see that it is there (a command's name, or a path that may hold a star), and what brings it with apt
+# how to see that it is there (a command's name, a path that may hold a star, user:NAME), and what brings it with apt
 # (several names: the first that apt knows), dnf and pacman ("-": no package known to us).
-# libvirt-daemon-system and docker's own repository are left out on purpose: see README, "What it does to the host".
+# libvirt-daemon-system is there for the account that libvirt's QEMU driver insists on, also inside a process.
+# Docker's own repository is left out on purpose: see README, "What it does to the host".
 things() {
     cat <<'TABLE'
 all   cc                                    gcc                        gcc                       gcc
@@ -32,6 +33,7 @@ bench iptables                              iptables                   iptables-
 bench ip                                    iproute2                   iproute                   iproute2
 bench libvirtd                              libvirt-daemon             libvirt-daemon            libvirt
 bench /usr/lib*/libvirt/connection-driver/libvirt_driver_qemu.so,/usr/lib/*/libvirt/connection-driver/libvirt_driver_qemu.so libvirt-daemon-driver-qemu libvirt-daemon-driver-qemu libvirt
+bench user:libvirt-qemu,user:qemu           libvirt-daemon-system      libvirt-daemon-driver-qemu libvirt
 bench qemu-system-x86_64                    qemu-system-x86            qemu-system-x86           qemu-system-x86
 bench qemu-img                              qemu-utils                 qemu-img                  qemu-img
 bench /usr/share/OVMF/OVMF_CODE*,/usr/share/edk2/*/OVMF_CODE* ovmf     edk2-ovmf                 edk2-ovmf
@@ -60,7 +62,7 @@ give_up() {
 
 # --- the host ---------------------------------------------------------------------------------------------------
 
-# Is it there? $1 is a list with commas: commands' names, or paths with stars. Built-ins only: this runs every time.
+# Is it there? $1 is a list with commas: commands' names, paths with stars, accounts. Quick: this runs every time.
 is_there() {
     set -f
     old_ifs=$IFS
@@ -72,6 +74,7 @@ is_there() {
     for probe; do
         case $probe in
             /*) for path in $probe; do [ -e "$path" ] && return 0; done ;;
+            user:*) id "${probe#user:}" >/dev/null 2>&1 && return 0 ;;
             *) command -v "$probe" >/dev/null 2>&1 && return 0 ;;
         esac
     done
@@ -113,6 +116,10 @@ first_known() {
         rest=${rest#*,}
     done
     echo "${rest%%,*}"
+    # Left to itself, apt brings systemd along for this one: where another program is PID 1, it is told otherwise.
+    if [ "$rest" = libvirt-daemon-system ] && [ ! -d /run/systemd/system ]; then
+        echo libvirt-daemon-system-sysv
+    fi
 }
 
 package_tool() {
