@@ -126,6 +126,17 @@ def sum_memory(pids: Iterable[int], proc: Path = PROC) -> MemoryOf:
     return MemoryOf(memory=total, unread=tuple(unread))
 
 
+def add_up(parts: Iterable[MemoryOf]) -> MemoryOf:
+    """Return several sums as one: nothing is read again, so the parts add up to the whole."""
+    memory: Memory | None = None
+    unread: tuple[int, ...] = ()
+    for part in parts:
+        unread += part.unread
+        if part.memory is not None:
+            memory = part.memory if memory is None else memory + part.memory
+    return MemoryOf(memory=memory, unread=unread)
+
+
 def thread_cpu_ns(pid: int, proc: Path = PROC) -> Mapping[int, int] | None:
     """Return the CPU time of each living thread since it began, nanoseconds by thread id; None if the process is gone.
 

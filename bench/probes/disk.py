@@ -33,13 +33,13 @@ def disk(bench: Workbench) -> Iterator[Sample]:
     """Start one instance, then three; yield their bytes by every definition; write inside and delete; remove all."""
     before = _pool(bench)
     with contextlib.ExitStack() as stack:
-        live = [_started(bench, stack)]
+        live = _started(bench, stack, 1)
         yield from _delta(bench, before, live)
         first = live[0].disk()
         for name in ("download", "unpacked", "image", "shared", "virtual"):
             yield bench.sample(name, getattr(first, name))
         yield bench.sample("one-instance", _together([first]))
-        live += [_started(bench, stack) for _ in range(INSTANCES - 1)]
+        live += _started(bench, stack, INSTANCES - 1)
         yield from _delta(bench, before, live)
         yield from _all(bench, [instance.disk() for instance in live])
         yield from _written(bench, live[0])
@@ -47,10 +47,12 @@ def disk(bench: Workbench) -> Iterator[Sample]:
     yield _of_pool(bench, "pool-left", left)
 
 
-def _started(bench: Workbench, stack: contextlib.ExitStack) -> Instance:
-    instance = stack.enter_context(bench.launched())
-    bench.wait(instance, Event.READY)
-    return instance
+def _started(bench: Workbench, stack: contextlib.ExitStack, count: int) -> list[Instance]:
+    """Start so many side by side (no time is measured here) and wait until all are ready."""
+    instances = [stack.enter_context(bench.launched()) for _ in range(count)]
+    for instance in instances:
+        bench.wait(instance, Event.READY)
+    return instances
 
 
 def _all(bench: Workbench, uses: Sequence[DiskUse]) -> Iterator[Sample]:

@@ -18,7 +18,7 @@ from bench.backends.base import Instance, Role
 from bench.clock import Event
 from bench.collectors.cgroup import Charge, own_group, read_charge
 from bench.collectors.meminfo import Settled, parse_meminfo, read_available, settle
-from bench.collectors.procfs import MemoryOf, sum_memory, translated_code
+from bench.collectors.procfs import MemoryOf, add_up, sum_memory, translated_code
 from bench.errors import InstanceError
 from bench.probes.base import Workbench, status_of
 from bench.sample import Sample, Status
@@ -128,10 +128,11 @@ def _parts(bench: Workbench, live: Sequence[Instance]) -> dict[str, MemoryOf]:
         for instance in live:
             for role, of_role in instance.processes().items():
                 pids.setdefault(role, []).extend(of_role)
-        pids = {part: of_part for part, of_part in pids.items() if of_part}
-        pids[TOTAL] = [pid for of_part in pids.values() for pid in of_part]
-        pids[Role.CONTROL_PLANE] = list(bench.backend.control_plane())
         parts = {part: sum_memory(of_part) for part, of_part in pids.items() if of_part}
+        if parts:
+            parts[TOTAL] = add_up(parts.values())
+        if daemons := bench.backend.control_plane():
+            parts[Role.CONTROL_PLANE] = sum_memory(daemons)
         if not any(of_part.unread for of_part in parts.values()) or attempt == _ATTEMPTS - 1:
             break
     return parts
