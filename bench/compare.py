@@ -97,7 +97,7 @@ class Comparison:
         match self.unit:
             case Unit.SECONDS:
                 return "slower" if more else "faster"
-            case Unit.PER_SECOND | Unit.BYTES_PER_SECOND:
+            case Unit.PER_SECOND | Unit.BYTES_PER_SECOND if self.better is Better.HIGHER:
                 return "faster" if more else "slower"
             case _:
                 return "more" if more else "less"

@@ -93,8 +93,8 @@ def make_plan(
     trials: list[Trial] = []
     refusals: list[Refusal] = []
     for scenario in scenarios:
-        adapted, names = _adapt(scenario, profile)
-        wanted = [subjects[n] for n in names if not only or n in only or subjects[n].twin_of in only]
+        adapted, scenario = _adapt(scenario, profile)  # noqa: PLW2901  # from here on it is the one that is run
+        wanted = [subjects[n] for n in scenario.subjects if not only or n in only or subjects[n].twin_of in only]
         excluded = [subjects[n] for n in scenario.excluded if not only or n in only]
         refusals += [Refusal(scenario=scenario, subject=s, reason=scenario.excluded[s.name]) for s in excluded]
         refusals += _missing(scenario, wanted, unavailable)
@@ -130,13 +130,15 @@ def _missing(
     return [Refusal(scenario=scenario, subject=s, reason=r, hint=hint, missing=True) for s, r, hint in lacking]
 
 
-def _adapt(scenario: Scenario, profile: Profile) -> tuple[Profile, tuple[str, ...]]:
-    """Return the profile as this scenario changes it, and the scenario's subjects under it."""
+def _adapt(scenario: Scenario, profile: Profile) -> tuple[Profile, Scenario]:
+    """Return the profile as this scenario changes it, and the scenario as it is under that profile."""
     change = scenario.profiles.get(profile.name)
     if change is None:
-        return profile, scenario.subjects
-    update = {k: v for k, v in change.model_dump(exclude={"subjects"}).items() if v is not None}
-    return profile.model_copy(update=update), change.subjects or scenario.subjects
+        return profile, scenario
+    given = {key: value for key, value in change.model_dump().items() if value not in (None, ())}
+    own = {key: given.pop(key) for key in list(given) if key in Profile.model_fields}
+    given["settings"] = {**scenario.settings, **given.get("settings", {})}
+    return profile.model_copy(update=own), scenario.model_copy(update=given)
 
 
 def _guess(scenario: Scenario, subject: Subject, profile: Profile) -> float:

@@ -58,12 +58,16 @@ class Profile(_Declared):
 
 
 class ProfileChange(_Declared):
-    """What a scenario changes in a profile."""
+    """What a scenario changes in a profile, and in itself under that profile."""
 
     blocks: int | None = Field(default=None, ge=1)
     warmup: int | None = Field(default=None, ge=0)
     instances: tuple[int, ...] | None = None
     subjects: tuple[Name, ...] | None = None
+    parameters: Mapping[str, tuple[str, ...]] | None = None
+    settings: Mapping[str, float] | None = None
+    """Replaces those of the scenario's settings that it names."""
+    cost_s: float | None = Field(default=None, ge=0)
 
 
 class Subject(_Declared):
@@ -111,6 +115,8 @@ class Scenario(_Declared):
     excluded: Mapping[Name, str] = Field(default_factory=dict)
     """Subjects on which the question makes no sense, with the reason; they appear as `unsupported`."""
     parameters: Mapping[str, tuple[str, ...]] = Field(default_factory=dict)
+    settings: Mapping[str, float] = Field(default_factory=dict)
+    """Numbers the probe is told, by names of its own: how long, how many, which limits. They make no cells."""
     metrics: tuple[Metric, ...] = Field(min_length=1)
     profiles: Mapping[str, ProfileChange] = Field(default_factory=dict)
     starts: int | Literal["instances"] = 1

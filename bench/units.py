@@ -18,6 +18,7 @@ class Unit(StrEnum):
     CPU_SECONDS_PER_HOUR = "cpu-s/h"
     PER_SECOND = "1/s"
     BYTES_PER_SECOND = "B/s"
+    BYTES_PER_HOUR = "B/h"
 
 
 class Better(StrEnum):
@@ -55,8 +56,8 @@ def scale_for(unit: Unit, typical: float) -> tuple[float, str]:
     match unit:
         case Unit.SECONDS:
             scales = [(d * (2.0 if d >= 60.0 else 1.0), d, s) for d, s in _TIME_SCALES]
-        case Unit.BYTES | Unit.BYTES_PER_SECOND:
-            tail = "/s" if unit is Unit.BYTES_PER_SECOND else ""
+        case Unit.BYTES | Unit.BYTES_PER_SECOND | Unit.BYTES_PER_HOUR:
+            tail = unit.removeprefix("B")
             scales = [(d, d, s + tail) for d, s in _BYTE_SCALES]
         case Unit.RATIO:
             return 1.0, "×"

@@ -173,7 +173,7 @@ def log_ticks(low: float, high: float, unit: Unit) -> list[tuple[float, str]]:
         return [(v, t) for v, t in _TIME_TICKS if low * 0.999 <= v <= high * 1.001]
     steps = (1.0,) if high / low > 50.0 else (1.0, 2.0, 5.0)
     ticks = []
-    base = 1024.0 if unit in (Unit.BYTES, Unit.BYTES_PER_SECOND) else 1000.0
+    base = 1024.0 if unit in (Unit.BYTES, Unit.BYTES_PER_SECOND, Unit.BYTES_PER_HOUR) else 1000.0
     for power in range(-4, 6):
         for size in (1.0, 10.0, 100.0):
             for step in steps:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import secrets
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -119,12 +120,11 @@ class Session:
     say: Callable[[str], None] = lambda _: None
     accelerators: dict[str, str] = field(default_factory=dict)
     guard: Guard = field(default_factory=Unguarded)
-    _count: int = 0
+    _count: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
     def next_name(self) -> str:
-        """Return a name for the next instance: unique, short, carrying the run's id."""
-        self._count += 1
-        return f"bench-{self.run_id[-6:]}-{self._count}"
+        """Return a name for the next instance: unique (among threads too), short, carrying the run's id."""
+        return f"bench-{self.run_id[-6:]}-{next(self._count)}"
 
     @staticmethod
     def nonce() -> str:

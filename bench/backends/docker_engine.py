@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections import deque
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from docker.errors import DockerException, NotFound
 from bench.errors import BackendUnavailable, InstanceError
 
 _FAULTS = (DockerException, requests.RequestException, OSError)
+_PATIENCE_S = 60
 _USUAL = "unix:///var/run/docker.sock"
 
 
@@ -48,7 +50,10 @@ def find_engine() -> tuple[str, str]:
 
 
 class DockerEngine:
-    """A connection to one engine. Every method raises InstanceError when the engine refuses or is gone.
+    """Connections to one engine. Every method raises InstanceError when the engine refuses or is gone.
+
+    Its methods may be called by several threads at once: each call has a client of its own (requests promises
+    nothing for a session that is shared), and clients are kept for the next call, as many as were ever needed at once.
 
     Raises:
         BackendUnavailable: nothing answers at the address.
@@ -57,40 +62,56 @@ class DockerEngine:
     def __init__(self, address: str) -> None:
         self.address = address
         try:
-            self._api = docker.APIClient(base_url=address, version="auto", timeout=60)
+            first = docker.APIClient(base_url=address, version="auto", timeout=_PATIENCE_S)
         except _FAULTS as error:
             raise BackendUnavailable(f"the Docker engine at {address} does not answer: {_short(error)}") from error
+        self._version = first.api_version
+        # A deque's append and pop are atomic: no lock stands in the timed path.
+        self._idle = deque([first])
+
+    @contextlib.contextmanager
+    def _asking(self, doing: str) -> Iterator[docker.APIClient]:
+        """Lend a client for one call."""
+        with _translated(doing):
+            try:
+                api = self._idle.pop()
+            except IndexError:
+                api = docker.APIClient(base_url=self.address, version=self._version, timeout=_PATIENCE_S)
+            try:
+                yield api
+            finally:
+                self._idle.append(api)
 
     def create(self, name: str, configuration: Mapping[str, Any]) -> None:
         """POST /containers/create with the body as the Engine API has it."""
-        with _translated("creating a container"):
-            self._api.create_container_from_config(configuration, name=name)  # type: ignore[no-untyped-call]
+        with self._asking("creating a container") as api:
+            api.create_container_from_config(configuration, name=name)  # type: ignore[no-untyped-call]
 
     def start(self, name: str) -> None:
         """POST /containers/NAME/start."""
-        with _translated("starting a container"):
-            self._api.start(name)
+        with self._asking("starting a container") as api:
+            api.start(name)
 
     def kill(self, name: str) -> None:
         """POST /containers/NAME/kill."""
-        with _translated("killing a container"):
-            self._api.kill(name)
+        with self._asking("killing a container") as api:
+            api.kill(name)
 
     def remove(self, name: str) -> None:
         """DELETE /containers/NAME, running or not; well if there is none."""
-        with _translated("removing a container"), contextlib.suppress(NotFound):
-            self._api.remove_container(name, force=True, v=True)
+        with self._asking("removing a container") as api, contextlib.suppress(NotFound):
+            api.remove_container(name, force=True, v=True)
 
     def inspect(self, name: str) -> dict[str, Any]:
         """GET /containers/NAME/json."""
-        with _translated("inspecting a container"):
-            found: dict[str, Any] = self._api.inspect_container(name)
+        with self._asking("inspecting a container") as api:
+            found: dict[str, Any] = api.inspect_container(name)
             return found
 
     def log_tail(self, name: str) -> str:
         """Return the last lines of a container's log."""
-        with _translated("reading a log"):
-            return self._api.logs(name, tail=5).decode("utf-8", "replace").strip()
+        with self._asking("reading a log") as api:
+            return api.logs(name, tail=5).decode("utf-8", "replace").strip()
 
     def import_image(self, tar: Path, repository: str, tag: str, label: str) -> None:
         """Make an image of one layer from a root file system's tar, labelled.
@@ -98,34 +119,35 @@ class DockerEngine:
         Raises:
             InstanceError: also when the engine took the tar and made no image of it.
         """
-        with _translated(f"importing {tar.name}"):
-            self._api.import_image_from_file(str(tar), repository=repository, tag=tag, changes=[f"LABEL {label}"])
+        with self._asking(f"importing {tar.name}") as api:
+            api.import_image_from_file(str(tar), repository=repository, tag=tag, changes=[f"LABEL {label}"])
         self.inspect_image(f"{repository}:{tag}")
 
     def inspect_image(self, tag: str) -> dict[str, Any]:
         """GET /images/TAG/json."""
-        with _translated("inspecting an image"):
-            found: dict[str, Any] = self._api.inspect_image(tag)  # type: ignore[no-untyped-call]
+        with self._asking("inspecting an image") as api:
+            found: dict[str, Any] = api.inspect_image(tag)  # type: ignore[no-untyped-call]
             return found
 
     def info(self) -> dict[str, Any]:
         """GET /info."""
-        with _translated("asking about itself"):
-            return self._api.info()
+        with self._asking("asking about itself") as api:
+            return api.info()
 
     def version(self) -> dict[str, Any]:
         """GET /version."""
-        with _translated("asking for its version"):
-            return self._api.version()
+        with self._asking("asking for its version") as api:
+            return api.version()
 
     def sweep(self, label: str) -> None:
         """Remove every container and image with the label."""
-        with _translated("sweeping"):
-            for container in self._api.containers(all=True, filters={"label": label}, quiet=True):
-                self._api.remove_container(container["Id"], force=True, v=True)
-            for image in self._api.images(filters={"label": label}, quiet=True):
-                self._api.remove_image(image, force=True)
+        with self._asking("sweeping") as api:
+            for container in api.containers(all=True, filters={"label": label}, quiet=True):
+                api.remove_container(container["Id"], force=True, v=True)
+            for image in api.images(filters={"label": label}, quiet=True):
+                api.remove_image(image, force=True)
 
     def close(self) -> None:
         """Hang up."""
-        self._api.close()
+        while self._idle:
+            self._idle.pop().close()

@@ -151,3 +151,16 @@ def test_the_expected_time_is_the_measured_one_where_known() -> None:
 def test_nothing_to_run_is_an_empty_plan() -> None:
     made = plan(unavailable=dict.fromkeys("abc", ("no", "")))
     assert (made.trials, made.expected_s, made.subjects, len(made.refusals)) == ((), 0, (), 3)
+
+
+def test_a_scenario_is_another_under_a_profile() -> None:
+    changed = scenario(
+        settings={"window_s": 60, "rate": 2}, parameters={"mode": ("x", "y")}, cost_s=60.0,
+        profiles={"quick": {"settings": {"window_s": 10}, "parameters": {"mode": ("x",)}, "cost_s": 10}},
+    )  # fmt: skip
+    quick, other = plan(changed), plan(changed, profile=Profile(name="other", blocks=1, warmup=0))
+    assert {t.params["mode"] for t in quick.trials} == {"x"}
+    assert {t.params["mode"] for t in other.trials} == {"x", "y"}
+    assert dict(quick.trials[0].scenario.settings) == {"window_s": 10, "rate": 2}
+    assert dict(other.trials[0].scenario.settings) == {"window_s": 60, "rate": 2}
+    assert other.trials[0].expected_s - quick.trials[0].expected_s == 50
