@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bench.compare import Comparison, compare_cell
+from bench.compare import Comparison, Params, compare, compare_cell, noise_floor, twins
 from bench.errors import ExitCode
 from bench.sample import Phase, Status
-from bench.stats import Estimate, Row, estimate
+from bench.stats import Estimate, Row, estimates
 from bench.store import Run
 from bench.units import Unit, format_interval, format_value
 
@@ -73,7 +73,8 @@ def summarise(run: Run) -> Summary:
     labels = dict.fromkeys(str(row["subject"]) for row in run.rows)
     ordered = tuple(sorted(labels, key=lambda label: _rung(told, label)))
     names = list(dict.fromkeys(str(row["scenario"]) for row in run.rows))
-    answers = tuple(_answer(n, known.get(n) or {}, told, ordered, run.rows) for n in names)
+    ratios = {(c.scenario, c.metric, c.subject, c.params): c for c in comparisons(run)}
+    answers = tuple(_answer(n, known.get(n) or {}, told, ordered, run.rows, ratios) for n in names)
     return Summary(answers=answers, subjects=ordered, troubles=_troubles(run.rows, told), exit_code=exit_code(run.rows))
 
 
@@ -81,6 +82,29 @@ def headlines(run: Run) -> dict[str, str]:
     """Return the headline metric by scenario, as far as run.json tells."""
     told: Mapping[str, Any] = run.info.get("scenarios") or {}
     return {name: str(scenario.get("headline", "")) for name, scenario in told.items()}
+
+
+def comparisons(run: Run) -> list[Comparison]:
+    """Compare every subject with its scenario's baseline, in every metric, above the run's noise floor.
+
+    The phases of a start (`part=phase`) are left out: they explain, they are not compared.
+    """
+    rows = [row for row in run.rows if (row.get("params") or {}).get("part") != "phase"]
+    known: Mapping[str, Any] = run.info.get("scenarios") or {}
+    labels = dict.fromkeys(str(row["subject"]) for row in rows)
+    named = {name: str(scenario.get("baseline") or "") for name, scenario in known.items()}
+    baselines = {name: label for name, wanted in named.items() for label in labels if label.partition("@")[0] == wanted}
+    return compare(rows, baselines, floors=noise_floor(rows, twins(run.info)))
+
+
+def telling(params: Params) -> tuple[bool, float, Params]:
+    """Return by what sets of parameters are sorted, the one that is shown first at the front.
+
+    The whole comes before its parts, few instances before many.
+    """
+    table = dict(params)
+    instances = table.get("instances", "")
+    return "part" in table and table["part"] != "total", float(instances) if instances.isdecimal() else 0.0, params
 
 
 def exit_code(rows: Iterable[Row]) -> ExitCode:
@@ -97,15 +121,16 @@ def _rung(told: Mapping[str, Any], label: str) -> tuple[int, str]:
 
 
 def _answer(
-    name: str, scenario: Mapping[str, Any], told: Mapping[str, Any], labels: Sequence[str], rows: Sequence[Row]
-) -> Answer:
+    name: str, scenario: Mapping[str, Any], told: Mapping[str, Any], labels: Sequence[str], rows: Sequence[Row],
+    ratios: Mapping[tuple[str, str, str, Params], Comparison],
+) -> Answer:  # fmt: skip
     """Return one scenario's answer from the rows of its headline metric."""
     metric = str(scenario.get("headline") or next((row["metric"] for row in rows if row["scenario"] == name), ""))
-    mine = _principal([row for row in rows if row["scenario"] == name and row["metric"] == metric])
+    params, mine = _principal([row for row in rows if row["scenario"] == name and row["metric"] == metric])
     by_label = {label: [row for row in mine if row["subject"] == label] for label in labels}
     by_label = {label: found for label, found in by_label.items() if found}
     base = next((b for b in by_label if b.partition("@")[0] == scenario.get("baseline")), "")
-    cells = {label: _cell(found, by_label.get(base, ()) if label != base else ()) for label, found in by_label.items()}
+    cells = {label: _cell(rows, ratios.get((name, metric, label, params))) for label, rows in by_label.items()}
     unit = Unit(mine[0]["unit"]) if mine else Unit.COUNT
     title = str(scenario.get("title") or name)
     sentence = f"{title}: {_sentence(cells, by_label, told, unit)}"
@@ -114,24 +139,23 @@ def _answer(
     )  # fmt: skip
 
 
-def _principal(rows: Sequence[Row]) -> list[Row]:
-    """Return the rows under the one set of parameters that is shown first: the whole, the smallest values."""
+def _principal(rows: Sequence[Row]) -> tuple[Params, list[Row]]:
+    """Return the one set of parameters that is shown first, and the rows under it."""
     kept = [row for row in rows if row["phase"] == Phase.MEASURE]
     params = {_params(row) for row in kept if row["status"] == Status.OK} or {_params(row) for row in kept}
-    whole = [p for p in params if dict(p).get("part", "total") == "total"] or list(params)
-    first = min(whole, key=lambda p: [(k, v.zfill(12)) for k, v in p], default=())
+    first = min(params, key=telling, default=())
     # A pairing that was refused, or failed as a whole, has no parameters: it belongs to every choice of them.
-    return [row for row in kept if _params(row) == first or (row["status"] != Status.OK and not _params(row))]
+    return first, [row for row in kept if _params(row) == first or (row["status"] != Status.OK and not _params(row))]
 
 
-def _params(row: Row) -> tuple[tuple[str, str], ...]:
+def _params(row: Row) -> Params:
     return tuple(sorted((row.get("params") or {}).items()))
 
 
-def _cell(rows: Sequence[Row], base: Sequence[Row]) -> Cell:
-    values = [float(row["value"]) for row in rows if row["status"] == Status.OK]
-    ratio = compare_cell(rows, base) if values and any(row["status"] == Status.OK for row in base) else None
-    return Cell(estimate=estimate(values), ratio=ratio, note=_note(rows))
+def _cell(rows: Sequence[Row], ratio: Comparison | None) -> Cell:
+    found = next(iter(estimates(rows, params=False).values()), None)
+    compared = ratio if found and ratio and ratio.ratio is not None else None
+    return Cell(estimate=found, ratio=compared, note=_note(rows))
 
 
 def _note(rows: Sequence[Row]) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 from bench.compare import Comparison, compare, noise_floor, twins
 from bench.stats import Estimate, estimates
 from bench.store import Run
+from bench.summary import telling
 from bench.units import Better, Unit
 
 FAMILIES: tuple[str, ...] = ("process", "oci", "docker", "vm", "other")
@@ -173,17 +174,11 @@ class View:
             for (name, params), cells in self.cells.get(scenario, {}).items()
             if name == metric and dict(params).get("part") != "phase" and any(cell.values for cell in cells.values())
         ]
-        return sorted(found, key=_telling)
+        return sorted(found, key=telling)
 
     def principal(self, scenario: str, metric: str) -> Params:
         """Return the parameters under which a metric is shown first; none where it has no value at all."""
         return next(iter(self.variants(scenario, metric)), ())
-
-
-def _telling(params: Params) -> tuple[bool, float, Params]:
-    table = dict(params)
-    instances = table.get("instances", "")
-    return "part" in table and table["part"] != "total", float(instances) if instances.isdecimal() else 0.0, params
 
 
 def view(run: Run) -> View:

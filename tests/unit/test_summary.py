@@ -1,0 +1,65 @@
+"""The closing screen's model: it says of every subject what the report says of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from report_runs import STARTUP, make_run, row
+
+from bench.compare import Verdict
+from bench.store import Run
+from bench.summary import summarise
+from report.data import view
+
+METRIC = "requested→ready"
+
+
+def loud_run() -> Run:
+    """Return a run whose twin is 20 % slower than what it repeats: nothing below that is a difference."""
+    slower = {"process": 1.0, "process-twin": 1.2, "docker": 1.15, "vm-distro@tcg": 9.0}
+    rows = [row("startup", s, METRIC, v * (1 + 0.001 * b), b) for s, v in slower.items() for b in range(9)]
+    subjects = {s: {"rung": i, "twin_of": "process" if "twin" in s else ""} for i, s in enumerate(slower)}
+    info = {"run_id": "run-1", "scenarios": {"startup": STARTUP}, "subjects": subjects}
+    return Run(path=Path("nowhere"), info=info, facts={}, rows=tuple(rows))
+
+
+def test_a_difference_below_the_noise_floor_is_none() -> None:
+    (answer,) = summarise(loud_run()).answers
+    verdicts = {label: cell.ratio.verdict for label, cell in answer.cells.items() if cell.ratio}
+    assert verdicts == {
+        "process-twin": Verdict.INCONCLUSIVE, "docker": Verdict.INCONCLUSIVE, "vm-distro@tcg": Verdict.WORSE,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("run", [loud_run(), make_run(), make_run(4)], ids=["loud", "whole", "short"])
+def test_screen_and_report_agree_on_the_same_run(run: Run) -> None:
+    seen, agreed = view(run), 0
+    for answer in summarise(run).answers:
+        params = seen.principal(answer.scenario, answer.metric)
+        for label, cell in answer.cells.items():
+            key = (answer.scenario, label, answer.metric, params)
+            found = seen.estimates.get(key)
+            assert (cell.estimate is None) == (found is None), key
+            if cell.estimate and found:
+                told = (found.median, found.low, found.high, found.n)
+                assert (cell.estimate.median, cell.estimate.low, cell.estimate.high, cell.estimate.n) == told
+            judged = seen.comparisons.get(key)
+            assert cell.ratio == judged, key
+            agreed += judged is not None
+    assert agreed >= 3
+
+
+@pytest.mark.parametrize(("words", "shown"), [(("minimal", "nginx"), "minimal"), (("a", "b"), "a")])
+def test_the_parameters_shown_first_are_those_of_the_report(words: tuple[str, ...], shown: str) -> None:
+    value: dict[str, Any] = {w: float(i) for i, w in enumerate(words, 1)}
+    rows = tuple(
+        row("startup", "process", METRIC, v, b, params={"rootfs": w}) for w, v in value.items() for b in (0, 1)
+    )
+    run = Run(path=Path("nowhere"), info={"run_id": "r", "scenarios": {"startup": STARTUP}}, facts={}, rows=rows)
+    (answer,) = summarise(run).answers
+    found = answer.cells["process"].estimate
+    assert found is not None
+    assert found.median == value[shown]
+    assert view(run).principal("startup", METRIC) == (("rootfs", shown),)
