@@ -5,13 +5,13 @@ Scenario files are data. Every fault of every file is reported at once, with its
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import Field, field_validator
 
+from bench.declared import Declared, Name, read_toml, tables, validate
 from bench.errors import ScenarioError, UsageError
 from bench.text import did_you_mean
 from bench.units import Better, Unit
@@ -19,17 +19,8 @@ from bench.units import Better, Unit
 DIRECTORY = Path(__file__).resolve().parent.parent / "scenarios"
 """The suite's own scenario files."""
 
-_T = TypeVar("_T", bound=BaseModel)
-Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
 
-
-class _Declared(BaseModel):
-    """A frozen record from a human's file; unknown keys are faults."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Metric(_Declared):
+class Metric(Declared):
     """One metric of a scenario."""
 
     name: str
@@ -45,7 +36,7 @@ class Metric(_Declared):
         return (first, second) if arrow else ("", "")
 
 
-class Profile(_Declared):
+class Profile(Declared):
     """How thorough: how many blocks, and when to stop."""
 
     name: str = ""
@@ -57,7 +48,7 @@ class Profile(_Declared):
     """How many instances live at once in scenarios that ask for a slope."""
 
 
-class ProfileChange(_Declared):
+class ProfileChange(Declared):
     """What a scenario changes in a profile, and in itself under that profile."""
 
     blocks: int | None = Field(default=None, ge=1)
@@ -70,7 +61,7 @@ class ProfileChange(_Declared):
     cost_s: float | None = Field(default=None, ge=0)
 
 
-class Subject(_Declared):
+class Subject(Declared):
     """One thing compared: a backend plus options."""
 
     name: Name = ""
@@ -98,7 +89,7 @@ class Subject(_Declared):
         return bool(self.options.get(key, default))
 
 
-class Scenario(_Declared):
+class Scenario(Declared):
     """One declared question."""
 
     name: Name = ""
@@ -138,7 +129,7 @@ class Scenario(_Declared):
         return next((m for m in self.metrics if m.name == name), None)
 
 
-class Catalogue(_Declared):
+class Catalogue(Declared):
     """Everything declared below scenarios/."""
 
     scenarios: Mapping[str, Scenario]
@@ -173,17 +164,17 @@ def load(directory: Path = DIRECTORY, extra: tuple[Path, ...] = ()) -> Catalogue
     for path in (*sorted(directory.glob("*.toml")), *extra):
         if path.name == "claims.toml":
             continue
-        content = _parse(path, faults)
+        content = read_toml(path, faults)
         if content is None:
             continue
         if not content.keys() & {"question", "probe", "metrics", "headline"}:
-            _add_subjects(_tables(content, "subjects", path, faults), subjects, path, faults)
-            for name, table in _tables(content, "profiles", path, faults).items():
-                profile = _validate(Profile, {**table, "name": name}, path, f"profiles.{name}", faults)
+            _add_subjects(tables(content, "subjects", path, faults), subjects, path, faults)
+            for name, table in tables(content, "profiles", path, faults).items():
+                profile = validate(Profile, {**table, "name": name}, path, f"profiles.{name}", faults)
                 if profile is not None:
                     profiles[name] = profile
         else:
-            scenario = _validate(Scenario, {**content, "name": path.stem}, path, "", faults)
+            scenario = validate(Scenario, {**content, "name": path.stem}, path, "", faults)
             if scenario is not None:
                 scenarios[scenario.name] = scenario
     for scenario in scenarios.values():
@@ -196,24 +187,6 @@ def load(directory: Path = DIRECTORY, extra: tuple[Path, ...] = ()) -> Catalogue
     ordered = dict(sorted(scenarios.items(), key=lambda item: (item[1].order, item[0])))
     ranked = dict(sorted(subjects.items(), key=lambda item: item[1].rung))
     return Catalogue(scenarios=ordered, subjects=ranked, profiles=profiles)
-
-
-def _parse(path: Path, faults: list[str]) -> dict[str, Any] | None:
-    try:
-        return tomllib.loads(path.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        faults.append(f"{path.name}: cannot be read: {error}")
-    except tomllib.TOMLDecodeError as error:
-        faults.append(f"{path.name}: is not TOML: {error}")
-    return None
-
-
-def _tables(content: Mapping[str, Any], key: str, path: Path, faults: list[str]) -> dict[str, dict[str, Any]]:
-    """Return the tables [key.NAME] of a file; what else stands under the key is a fault."""
-    value = content.get(key, {})
-    named = value if isinstance(value, dict) else {"": value}
-    faults += [f"{path.name}: {key}.{n}: is no table" for n, table in named.items() if not isinstance(table, dict)]
-    return {name: table for name, table in named.items() if isinstance(table, dict)}
 
 
 def _add_subjects(tables: Mapping[str, Any], known: dict[str, Subject], path: Path, faults: list[str]) -> None:
@@ -230,40 +203,9 @@ def _add_subjects(tables: Mapping[str, Any], known: dict[str, Subject], path: Pa
         own = {k: v for k, v in table.items() if k != "like"}
         merged = {**base, **own, "name": name, "options": {**base.get("options", {}), **own.get("options", {})}}
         raw[name] = merged
-        subject = _validate(Subject, merged, path, f"subjects.{name}", faults)
+        subject = validate(Subject, merged, path, f"subjects.{name}", faults)
         if subject is not None:
             known[name] = subject
-
-
-def _validate(model: type[_T], content: Any, path: Path, place: str, faults: list[str]) -> _T | None:
-    """Return the record, or None after adding one line per fault."""
-    try:
-        return model.model_validate(content)
-    except ValidationError as error:
-        for fault in error.errors(include_url=False):
-            where = _place(place, fault["loc"])
-            if fault["type"] == "extra_forbidden":
-                text = f"unknown key; {did_you_mean(str(fault['loc'][-1]), _keys(model, fault['loc']))}"
-            elif fault["type"] == "missing":
-                text = "is missing"
-            else:
-                text = f"{fault['msg'][:1].lower()}{fault['msg'][1:]} (found {fault['input']!r})"
-            faults.append(f"{path.name}: {where}: {text}")
-    return None
-
-
-def _place(prefix: str, location: tuple[int | str, ...]) -> str:
-    """Write a place the way TOML does: metrics[1].unit."""
-    text = prefix
-    for part in location:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
-    return text or "file"
-
-
-def _keys(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
-    """Return the keys allowed beside the unknown one."""
-    nested: dict[str, type[BaseModel]] = {"metrics": Metric, "profiles": ProfileChange}
-    return sorted((nested.get(str(location[0]), model) if len(location) > 1 else model).model_fields)
 
 
 def _check_names(
