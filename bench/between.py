@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
-from bench.compare import MARGIN, Comparison, above_floor, conclude, noise_floor, tried, twins
+from bench.compare import MARGIN, Comparison, Params, Verdict, above_floor, conclude, noise_floor, tried, twins
+from bench.errors import ExitCode
 from bench.sample import Status
 from bench.stats import CONFIDENCE, Row, block_medians, groups, values_needed
 from bench.store import Run
@@ -38,6 +39,17 @@ class Difference:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Alone:
+    """A cell that was tried in one of two runs only. A guest on KVM and the same on emulation are two of these."""
+
+    scenario: str
+    metric: str
+    subject: str
+    params: Params
+    run: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunComparison:
     """One run beside an earlier one: what was different about them, then every subject beside itself.
 
@@ -45,12 +57,14 @@ class RunComparison:
         first, second: run ids; ratios are second / first, so WORSE means that the second is worse.
         differences: of the hosts, engines, versions and subjects. Read them before any ratio.
         comparisons: `subject` is the subject in the second run, `baseline` the same label in the first.
+        alone: what only one of the two runs tried.
     """
 
     first: str
     second: str
     differences: tuple[Difference, ...]
     comparisons: tuple[Comparison, ...]
+    alone: tuple[Alone, ...] = ()
 
 
 def compare_runs(runs: Sequence[Run], *, margin: float = MARGIN) -> list[RunComparison]:
@@ -71,7 +85,51 @@ def _compare_two(first: Run, second: Run, margin: float) -> RunComparison:
     return RunComparison(
         first=first.run_id, second=second.run_id, differences=tuple(differences(first, second)),
         comparisons=tuple(above_floor(comparison, floors) for comparison in found),
+        alone=(*_alone(old, new, first.run_id), *_alone(new, old, second.run_id)),
     )  # fmt: skip
+
+
+def _alone(mine: Mapping[Any, Any], others: Mapping[Any, Any], run: str) -> Iterator[Alone]:
+    for scenario, metric, subject, params in mine:
+        if (scenario, metric, subject, params) not in others:
+            yield Alone(scenario=scenario, metric=metric, subject=subject, params=params, run=run)
+
+
+def headlines_only(compared: RunComparison, headlines: Mapping[str, str]) -> RunComparison:
+    """Return the comparison with the headline metric of every scenario alone, and of its parts the whole.
+
+    Args:
+        headlines: metric by scenario (`bench.summary.headlines`).
+    """
+
+    def counts(cell: Comparison | Alone) -> bool:
+        return headlines.get(cell.scenario) == cell.metric and dict(cell.params).get("part", "total") == "total"
+
+    return replace(
+        compared, comparisons=tuple(c for c in compared.comparisons if counts(c)),
+        alone=tuple(a for a in compared.alone if counts(a)),
+    )  # fmt: skip
+
+
+def gate(compared: Sequence[RunComparison], fail_on: Iterable[str] = ()) -> ExitCode:
+    """Return what a comparison says to the shell.
+
+    Args:
+        fail_on: "slower": FAIL_ON if the whole interval of anything lies beyond the margin on its metric's worse
+            side. "inconclusive": INCONCLUSIVE if anything has no verdict, or was tried in the first run only.
+
+    Slower goes before inconclusive. A pair of runs without any ratio is NOTHING_MEASURED, whatever was asked: a gate
+    that compared nothing must not look like one that held.
+    """
+    if any(all(c.ratio is None for c in pair.comparisons) for pair in compared):
+        return ExitCode.NOTHING_MEASURED
+    verdicts = {c.verdict for pair in compared for c in pair.comparisons}
+    lost = any(a.run == pair.first for pair in compared for a in pair.alone)
+    if "slower" in fail_on and Verdict.WORSE in verdicts:
+        return ExitCode.FAIL_ON
+    if "inconclusive" in fail_on and (lost or Verdict.INCONCLUSIVE in verdicts):
+        return ExitCode.INCONCLUSIVE
+    return ExitCode.DONE
 
 
 def compare_samples(own: Sequence[Row], other: Sequence[Row], *, margin: float = MARGIN) -> Comparison:

@@ -1,15 +1,14 @@
 """The command line. Heavy imports happen inside the command that needs them: `bench --help` is quick.
 
 Exit codes: 0 done, 1 some trial failed (results kept), 2 wrong usage or a wrong scenario file, 3 nothing could be
-measured, 70 a fault in bench itself, 130 interrupted and 143 terminated (results kept), 128 + n killed by signal n.
-Pairings that are skipped or make no sense are no failures.
+measured or compared, 4 and 5 what `compare --fail-on` asked for, 70 a fault in bench itself, 130 interrupted and 143
+terminated (results kept), 128 + n killed by signal n. Pairings that are skipped or make no sense are no failures.
 """
 
 # ruff: noqa: FBT001, FBT002, PLR0913, PLR0917  # the signatures are the command line
 
 from __future__ import annotations
 
-import os
 import shlex
 import sys
 from pathlib import Path
@@ -19,6 +18,8 @@ import typer
 
 from bench.console import answers, guarded
 from bench.errors import ExitCode, UsageError
+from bench.reading import Results, results_folder
+from bench.reading import app as reading
 
 if TYPE_CHECKING:
     from bench.guardian import Guardian
@@ -39,14 +40,12 @@ ProfileName = Annotated[
     str, typer.Option("--profile", "-p", help="How thorough: quick, standard, thorough, or one of your own.")
 ]
 Seed = Annotated[int | None, typer.Option(help="Decides every order. Drawn and printed if not given.", min=0)]
-Results = Annotated[Path | None, typer.Option("--results", metavar="DIR", help="Where runs are kept.")]
 Scenarios = Annotated[Path | None, typer.Option("--scenarios", metavar="DIR", help="Another folder of scenario files.")]
 Extra = Annotated[
     list[Path] | None, typer.Option("--subjects", metavar="FILE.toml", help="Your own subjects. Repeatable.")
 ]
 Labels = Annotated[list[str] | None, typer.Option("--label", metavar="K=V", help="A word about this run. Repeatable.")]
 Scratch = Annotated[Path | None, typer.Option(metavar="DIR", help="Where overlays and engine data go meanwhile.")]
-RunName = Annotated[str | None, typer.Argument(metavar="[RUN]", help="A run's id, its beginning, or its folder.")]
 
 
 def _version(wanted: bool) -> None:
@@ -167,7 +166,7 @@ def show(
     if found is not None:
         record_screen(answers(), f"{type(found).__name__.lower()} {name}", _attributes(found.model_dump(mode="json")))
         return
-    folder = results or _results()
+    folder = results or results_folder()
     if not (Path(name) / "run.json").is_file() and not any(p.name.startswith(name) for p in list_runs(folder)):
         from bench.text import did_you_mean
 
@@ -216,66 +215,7 @@ def doctor(
     raise typer.Exit(code)
 
 
-@app.command()
-def runs(results: Results = None) -> None:
-    """List all runs, oldest first."""
-    from bench.screens import runs_screen
-    from bench.store import list_runs
-
-    known = list_runs(results or _results())
-    if not known:
-        typer.echo(f"there is no run in {results or _results()} yet: bench run all")
-        return
-    runs_screen(answers(), [(path.name, _info(path)) for path in known])
-
-
-def _info(path: Path) -> dict[str, Any]:
-    """Return a run's run.json; an unreadable one says so itself."""
-    import json
-
-    try:
-        content = json.loads((path / "run.json").read_text("utf-8"))
-        return content if isinstance(content, dict) else {"ending": "damaged"}
-    except (OSError, ValueError):
-        return {"ending": "damaged"}
-
-
-@app.command()
-def report(
-    run: RunName = None,
-    results: Results = None,
-    out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Where to write the page.")] = None,
-    open_it: Annotated[bool, typer.Option("--open", help="Show it in the browser.")] = False,
-) -> None:
-    """Make the HTML report of a run.
-
-    The newest run, if none is named.
-    """
-    from bench.measure import reporter
-    from bench.store import find_run, read_run
-
-    path = find_run(results or _results(), run)
-    page = reporter()(read_run(path), out or path / "report.html")
-    typer.echo(str(page))
-    if open_it:
-        typer.launch(page.resolve().as_uri())
-
-
-@app.command(no_args_is_help=True)
-def compare(
-    runs: Annotated[list[str], typer.Argument(metavar="RUN RUN...", help="Two runs or more; the first is the base.")],
-    results: Results = None,
-) -> None:
-    """Compare runs with the first one.
-
-    What differs between their hosts and versions comes first, then every headline metric.
-    """
-    from bench.screens import between_screen
-    from bench.store import find_run, read_run
-
-    if len(runs) < 2:
-        raise UsageError("compare needs two runs", "bench runs lists them")
-    between_screen(answers(), [read_run(find_run(results or _results(), name)) for name in runs])
+app.add_typer(reading)
 
 
 @app.command()
@@ -319,16 +259,11 @@ def _request(
     words += [word for path in subjects or () for word in ("--subjects", path)]
     words += ["--scenarios", scenarios] if scenarios else []
     return Request(
-        names=tuple(names), subjects=tuple(subject or ()), profile=profile, seed=seed, results=results or _results(),
-        scenarios=scenarios or scenario.DIRECTORY, extra=tuple(subjects or ()), scratch=scratch,
+        names=tuple(names), subjects=tuple(subject or ()), profile=profile, seed=seed,
+        results=results or results_folder(), scenarios=scenarios or scenario.DIRECTORY,
+        extra=tuple(subjects or ()), scratch=scratch,
         labels={key: value for key, _, value in labels}, command=shlex.join(map(str, words)),
     )  # fmt: skip
-
-
-def _results() -> Path:
-    from bench.store import DIRECTORY
-
-    return Path(os.environ.get("BENCH_RESULTS") or DIRECTORY)
 
 
 def main() -> None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bench.compare import Comparison, Verdict
 from bench.plan import Plan, Trial
 from bench.sample import Phase
 from bench.summary import Answer, Summary, Trouble, format_cell, format_ratio, summarise
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from bench.backends.base import Availability
+    from bench.between import Alone, RunComparison
     from bench.scenario import Catalogue
     from bench.store import Run
 
@@ -276,25 +278,43 @@ def _flat(content: Mapping[str, object], place: str = "") -> list[tuple[str, obj
     return lines
 
 
-def between_screen(console: Console, runs: Sequence[Run]) -> None:
-    """Print every run beside the first: the differences of the hosts first, then the headline metrics."""
-    from bench.between import compare_runs
-    from bench.summary import headlines
-
-    for compared in compare_runs(runs):
-        console.print(f"[bold]{_plain(compared.second)} beside {_plain(compared.first)}[/]")
+def between_screen(console: Console, runs: Sequence[RunComparison]) -> None:
+    """Print every run beside the first: the differences of the hosts first, then what was measured."""
+    for compared in runs:
+        console.print(f"[bold]{_plain(compared.second)} beside {_plain(compared.first)}[/]\n")
         if compared.differences:
             table = table_of("differs", compared.first, compared.second)
             for difference in compared.differences:
                 told = ("–" if v is None else _plain(str(v)[:60]) for v in (difference.first, difference.second))
-                table.add_row(difference.what, *told)
+                table.add_row(_plain(difference.what), *told)
             console.print(table, "")
-        table = table_of("scenario", "subject", "ratio", "verdict", "because")
-        wanted = headlines(runs[0])
+        else:
+            console.print("Their facts, engines, versions and subjects are the same.\n")
+        table = table_of("scenario, subject", "ratio", "blocks", "verdict", "because")
         for found in compared.comparisons:
-            if wanted.get(found.scenario) == found.metric and dict(found.params).get("part", "total") == "total":
-                table.add_row(
-                    found.scenario, found.subject, format_ratio(found), str(found.verdict), _plain(found.reason)
-                )  # fmt: skip
-        console.print(table)
-        console.print("A ratio above 1: the second run's value is larger.\n", highlight=False)
+            table.add_row(
+                _plain(_cell_of(found)), format_ratio(found), str(found.blocks), between_verdict(found),
+                _plain(found.reason),
+            )  # fmt: skip
+        console.print(table if compared.comparisons else "They have nothing in common that could be compared.", "")
+        for run in (compared.first, compared.second):
+            alone = [_cell_of(cell) for cell in compared.alone if cell.run == run]
+            if alone:
+                console.print(hanging("alone", f"only in {run}: {', '.join(alone)}"))
+        console.print(
+            "A ratio above 1: the second run's value is larger. The interval covers the noise inside the runs, not "
+            "what changed\nbetween them for a whole run (a reboot, a neighbour): only more runs can.\n",
+            highlight=False,
+        )
+
+
+def between_verdict(found: Comparison) -> str:
+    """Return the verdict as one loud word: SLOWER, FASTER, EQUIVALENT …; with its worth where the word has none."""
+    word = found.word.upper()
+    worth = found.verdict in (Verdict.BETTER, Verdict.WORSE) and word in ("LESS", "MORE")
+    return f"{word} ({found.verdict})" if worth else word
+
+
+def _cell_of(cell: Comparison | Alone) -> str:
+    """Return "startup docker mode=warm"."""
+    return " ".join([cell.scenario, cell.subject, *(f"{k}={v}" for k, v in cell.params if k != "part")])

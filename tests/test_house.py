@@ -19,7 +19,9 @@ from bench.scenario import Catalogue
 
 ROOT = Path(__file__).resolve().parent.parent
 MODULES = sorted([*(ROOT / "bench").rglob("*.py"), *(ROOT / "report").rglob("*.py")])
-SPEAKERS = {f"bench/{name}.py" for name in ("cli", "console", "measure", "progress", "screens", "supervisor")}
+SPEAKERS = {
+    f"bench/{name}.py" for name in ("cli", "console", "measure", "progress", "reading", "screens", "supervisor")
+}
 """The modules that may write to the terminal: the commands, their screens, and the process in front of a run."""
 HEAVY = ("docker", "duckdb", "jinja2", "libvirt", "matplotlib", "numpy", "pandas", "pyarrow", "rich.table", "scipy")
 """What `bench --help` must not pay for."""

@@ -1,0 +1,105 @@
+"""The commands that read runs and measure nothing: list, report, compare, export."""
+
+# ruff: noqa: FBT002  # the signatures are the command line
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from bench.console import answers
+from bench.errors import UsageError
+
+app = typer.Typer(rich_markup_mode=None)
+
+Results = Annotated[Path | None, typer.Option("--results", metavar="DIR", help="Where runs are kept.")]
+RunName = Annotated[str | None, typer.Argument(metavar="[RUN]", help="A run's id, its beginning, or its folder.")]
+
+
+def results_folder() -> Path:
+    """Return where runs are kept: $BENCH_RESULTS, else results/ of this project."""
+    from bench.store import DIRECTORY
+
+    return Path(os.environ.get("BENCH_RESULTS") or DIRECTORY)
+
+
+@app.command()
+def runs(results: Results = None) -> None:
+    """List all runs, oldest first."""
+    from bench.screens import runs_screen
+    from bench.store import list_runs
+
+    known = list_runs(results or results_folder())
+    if not known:
+        typer.echo(f"there is no run in {results or results_folder()} yet: bench run all")
+        return
+    runs_screen(answers(), [(path.name, _info(path)) for path in known])
+
+
+def _info(path: Path) -> dict[str, Any]:
+    """Return a run's run.json; an unreadable one says so itself."""
+    import json
+
+    try:
+        content = json.loads((path / "run.json").read_text("utf-8"))
+        return content if isinstance(content, dict) else {"ending": "damaged"}
+    except (OSError, ValueError):
+        return {"ending": "damaged"}
+
+
+@app.command()
+def report(
+    run: RunName = None,
+    results: Results = None,
+    out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Where to write the page.")] = None,
+    open_it: Annotated[bool, typer.Option("--open", help="Show it in the browser.")] = False,
+) -> None:
+    """Make the HTML report of a run.
+
+    The newest run, if none is named.
+    """
+    from bench.measure import reporter
+    from bench.store import find_run, read_run
+
+    path = find_run(results or results_folder(), run)
+    page = reporter()(read_run(path), out or path / "report.html")
+    typer.echo(str(page))
+    if open_it:
+        typer.launch(page.resolve().as_uri())
+
+
+@app.command(no_args_is_help=True)
+def compare(
+    runs: Annotated[list[str], typer.Argument(metavar="RUN RUN...", help="Two runs or more; the first is the base.")],
+    results: Results = None,
+    fail_on: Annotated[
+        list[str] | None, typer.Option(metavar="WHAT", help="slower (exit 4) or inconclusive (exit 5). Repeatable.")
+    ] = None,
+    margin: Annotated[float, typer.Option(min=0.0, help="Differences up to this share count as none.")] = 0.05,
+) -> None:
+    """Compare runs with the first one.
+
+    What differs between their hosts and versions comes first, then every headline metric: FASTER, SLOWER (or LESS
+    and MORE), EQUIVALENT, INCONCLUSIVE. A guest on KVM and one on emulation are different subjects, never compared.
+
+    --fail-on slower: exit code 4 if anything is worse by more than the margin, its whole interval included; which
+    way is worse, the metric says. --fail-on inconclusive: 5 if something has no verdict, or only the first run has
+    it. 4 goes before 5. If the runs have nothing in common the code is 3, whatever was asked.
+    """
+    from bench.between import compare_runs, gate, headlines_only
+    from bench.screens import between_screen
+    from bench.store import find_run, read_run
+    from bench.summary import headlines
+
+    if len(runs) < 2:
+        raise UsageError("compare needs two runs", "bench runs lists them")
+    unknown = sorted(set(fail_on or ()) - {"slower", "inconclusive"})
+    if unknown:
+        raise UsageError(f'--fail-on knows "slower" and "inconclusive", not "{unknown[0]}"')
+    known = [read_run(find_run(results or results_folder(), name)) for name in runs]
+    compared = [headlines_only(c, headlines(known[0])) for c in compare_runs(known, margin=margin)]
+    between_screen(answers(), compared)
+    raise typer.Exit(gate(compared, fail_on or ()))
