@@ -1,4 +1,4 @@
-"""What a control group is charged for memory, in both versions of the interface.
+"""What a control group is charged for memory and CPU time, in both versions of the interface.
 
 The group of a process is derived from /proc/PID/cgroup and the reader's own mounts, never from an engine's habits.
 A charge goes to whoever touched a page first (Documentation/admin-guide/cgroup-v2.rst, "Memory Ownership"): page
@@ -7,6 +7,7 @@ cache that several groups use is charged to one of them, and an engine's own pro
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ ROOT = Path("/")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Group:
-    """One memory control group.
+    """One control group.
 
     Attributes:
         version: 1 or 2.
@@ -65,10 +66,43 @@ class _Mount:
 
 
 def memory_group(pid: int, proc: Path = PROC, root: Path = ROOT) -> Group | None:
-    """Return the group that a process's memory is charged to, or None: gone, no controller, or out of our sight.
+    """Return the group that a process's memory is charged to, or None: gone, no controller, or out of our sight."""
+    group = find_group(pid, "memory", proc, root)
+    if group is None or group.version == 1:
+        return group
+    group = _domain(group)
+    return group if (group.path / "memory.current").exists() else None
+
+
+def cpu_group(pid: int, proc: Path = PROC, root: Path = ROOT) -> Group | None:
+    """Return the group of its own that a process's CPU time is charged to; None: the reader's, the root, or unseen."""
+    group = find_group(pid, "cpuacct", proc, root)
+    if group is not None and group.version == 2:
+        group = _domain(group)
+    if group is None or group.name == "/":
+        return None
+    mine = find_group(os.getpid(), "cpuacct", proc, root)
+    return None if mine is not None and mine.path == group.path else group
+
+
+def read_cpu_ns(group: Group) -> int | None:
+    """Return the CPU time of a group and its children since it was made, nanoseconds; None if it has gone.
+
+    Version 1: cpuacct.usage (admin-guide/cgroup-v1/cpuacct.rst); version 2: usage_usec of cpu.stat, which every
+    group has (admin-guide/cgroup-v2.rst, "CPU Interface Files"). What has ended is in it.
+    """
+    if group.version == 1:
+        return _number(group.path / "cpuacct.usage")
+    micro = _stat(group.path / "cpu.stat").get("usage_usec")
+    return None if micro is None else micro * 1000
+
+
+def find_group(pid: int, controller: str, proc: Path = PROC, root: Path = ROOT) -> Group | None:
+    """Return the group of a process in the hierarchy of a controller, or None: gone, or out of our sight.
 
     Args:
         pid: the process.
+        controller: its name in version 1 ("memory", "cpuacct"); version 2 has one hierarchy for all.
         proc: where /proc is; `proc/self/mountinfo` tells what is mounted where, as the reader sees it.
         root: put before every mount point (tests).
     """
@@ -80,12 +114,11 @@ def memory_group(pid: int, proc: Path = PROC, root: Path = ROOT) -> Group | None
     # One controller is in one hierarchy: where version 1 has it, version 2 does not (hybrid hosts).
     for line in lines:
         _, controllers, name = [*line.split(":", 2), "", ""][:3]
-        if "memory" in controllers.split(","):
-            return _located(1, name, [m for m in mounts if m.kind == "cgroup" and "memory" in m.options], root)
+        if controller in controllers.split(","):
+            return _located(1, name, [m for m in mounts if m.kind == "cgroup" and controller in m.options], root)
     for line in lines:
         if line.startswith("0::"):
-            group = _located(2, line[3:], [m for m in mounts if m.kind == "cgroup2"], root)
-            return None if group is None else _domain(group)
+            return _located(2, line[3:], [m for m in mounts if m.kind == "cgroup2"], root)
     return None
 
 
@@ -158,16 +191,14 @@ def _located(version: int, name: str, mounts: list[_Mount], root: Path) -> Group
     return None
 
 
-def _domain(group: Group) -> Group | None:
-    """Climb from a threaded group to the domain whose memory it shares; None where that has no memory controller.
+def _domain(group: Group) -> Group:
+    """Climb from a threaded group to its domain.
 
     libvirt puts a guest's threads into threaded groups; memory belongs to their domain (cgroup-v2.rst, "Threads").
     """
     name, path = PurePosixPath(group.name), group.path
     while name != name.parent and _text(path / "cgroup.type") == "threaded":
         name, path = name.parent, path.parent
-    if not (path / "memory.current").exists():
-        return None
     return Group(version=2, name=str(name), path=path)
 
 
