@@ -28,6 +28,8 @@ class Metric(Declared):
     better: Better = Better.LOWER
     title: str = ""
     """What it says to a reader, in a few words."""
+    exact: bool = False
+    """An emulated guest's value is as good as a virtualised one's: bytes on disk are, times and memory are not."""
 
     @property
     def events(self) -> tuple[str, str]:
@@ -79,6 +81,11 @@ class Subject(Declared):
     """How long one instance may take to be ready before the trial counts as timed out."""
     options: Mapping[str, str | int | bool] = Field(default_factory=dict)
 
+    @property
+    def key(self) -> str:
+        """What is prepared for it: its name, userland and options, which a scenario may change for itself."""
+        return f"{self.name} {self.rootfs} {sorted(self.options.items())}"
+
     def option(self, key: str, default: str = "") -> str:
         """Return one option as text."""
         value = self.options.get(key, default)
@@ -106,6 +113,10 @@ class Scenario(Declared):
     excluded: Mapping[Name, str] = Field(default_factory=dict)
     """Subjects on which the question makes no sense, with the reason; they appear as `unsupported`."""
     parameters: Mapping[str, tuple[str, ...]] = Field(default_factory=dict)
+    rootfs: str = ""
+    """The recipe all its subjects use instead of their own; empty: each its own."""
+    options: Mapping[str, str | int | bool] = Field(default_factory=dict)
+    """Options that all its subjects get, over their own."""
     settings: Mapping[str, float] = Field(default_factory=dict)
     """Numbers the probe is told, by names of its own: how long, how many, which limits. They make no cells."""
     metrics: tuple[Metric, ...] = Field(min_length=1)
@@ -123,6 +134,13 @@ class Scenario(Declared):
         if not value:
             raise ValueError("name the metric that answers the question")
         return value
+
+    def fitted(self, subject: Subject) -> Subject:
+        """Return the subject as this scenario wants it: under its own name, with the scenario's userland and options."""
+        if not self.rootfs and not self.options:
+            return subject
+        options = {**subject.options, **self.options}
+        return subject.model_copy(update={"rootfs": self.rootfs or subject.rootfs, "options": options})
 
     def metric(self, name: str) -> Metric | None:
         """Return the metric of this name, or None."""

@@ -79,6 +79,7 @@ class MetricView:
     unit: Unit
     better: Better = Better.LOWER
     title: str = ""
+    exact: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -266,6 +267,7 @@ def _scenario(name: str, told: Mapping[str, Any], rows: Iterable[Mapping[str, An
             name=key,
             unit=_unit(metric.get("unit")),
             better=_better(metric.get("better")),
+            exact=metric.get("exact") is True,
             title=clean(metric.get("title"), 200),
         )
     for row in rows:

@@ -30,8 +30,8 @@ def enumeration(parts: Sequence[str], last: str = "and") -> str:
 
 
 def sign_of(subject: SubjectView, metric: MetricView) -> str:
-    """Return what stands before an emulated subject's value: it is a bound, not the value. Empty for any other."""
-    return "" if not subject.emulated else "≥ " if metric.better is Better.HIGHER else "≤ "
+    """Return what stands before an emulated subject's value that is a bound, not the value. Empty for any other."""
+    return "" if not subject.emulated or metric.exact else "≥ " if metric.better is Better.HIGHER else "≤ "
 
 
 def sentence(text: str) -> str:
@@ -102,7 +102,8 @@ def answer(view: View, scenario: ScenarioView) -> str:
     parts = []
     for subject in chosen:
         value = format_value(view.estimates[scenario.name, subject.label, metric.name, params].median, metric.unit)
-        aside = f" ({UPPER_BOUND if metric.better is not Better.HIGHER else LOWER_BOUND})" if subject.emulated else ""
+        bound = UPPER_BOUND if metric.better is not Better.HIGHER else LOWER_BOUND
+        aside = f" ({bound})" if sign_of(subject, metric) else ""
         parts.append(f"{subject.label} {tight(sign_of(subject, metric) + value)}{aside}")
     return f"{enumeration(parts)}."
 

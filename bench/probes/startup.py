@@ -16,21 +16,20 @@ from bench.probes.base import Workbench
 from bench.sample import Sample
 
 CONTAINER_CHAIN = (Event.REQUESTED, Event.CREATED, Event.INIT, Event.READY)
-"""The causes one after another where the start call returns after the first mark, or beside it."""
+"""What causes what. `started` is not among it: an instance's first mark may come before its start call returns."""
 
-GUEST_CHAIN = (Event.REQUESTED, Event.CREATED, Event.STARTED, Event.KERNEL, Event.INIT, Event.READY)
-"""The same where a guest kernel boots after the start call has returned."""
+GUEST_CHAIN = (Event.REQUESTED, Event.CREATED, Event.KERNEL, Event.INIT, Event.READY)
+"""The same where a guest kernel boots. Its first byte may come before the start call returns, too."""
 
 WARM_SHARE = 0.95
-COLD_SHARE = 0.05
-"""Beyond these shares of resident pages a start counts as warm, or as cold."""
+COLD_SHARE = 0.25
+"""Beyond these shares of resident pages a start counts as warm, or as cold: what a running program maps stays."""
 
 
 def startup(bench: Workbench) -> Iterator[Sample]:
     """Start one instance, wait until its workload answers, end it; yield every duration with both its names.
 
-    The phases of the chain sum to requested→ready of the same trial. `started` (the call returned) is in the
-    chain of guests only: a container's INIT comes a little before its start call returns.
+    The phases of the chain sum to requested→ready of the same trial.
     """
     share = set_cache(bench)
     read_before = bytes_read(bench.session.scratch)
