@@ -20,6 +20,7 @@ class Trial:
         block: which round of the scenario it belongs to, from 0; warm-up blocks come first.
         position: its place in the block, from 0.
         expected_s: how long it is expected to take, seconds.
+        seed: the run's; what a probe draws by it and the block is the same for every subject of the block.
     """
 
     index: int
@@ -31,6 +32,7 @@ class Trial:
     phase: Phase
     profile: Profile
     expected_s: float
+    seed: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,8 +64,14 @@ class Plan:
     @property
     def subjects(self) -> tuple[Subject, ...]:
         """Every subject that is run, once, by rung."""
-        unique = {trial.subject.name: trial.subject for trial in self.trials}
+        unique = {trial.subject.name: trial.subject for trial in reversed(self.trials)}
         return tuple(sorted(unique.values(), key=lambda subject: subject.rung))
+
+    @property
+    def fitted(self) -> tuple[tuple[str, Subject], ...]:
+        """Every subject in every form its scenarios want it in, with the first such scenario: what is prepared."""
+        unique = {trial.subject.key: (trial.scenario.name, trial.subject) for trial in reversed(self.trials)}
+        return tuple(sorted(unique.values(), key=lambda pair: (pair[1].rung, pair[1].key)))
 
 
 def make_plan(
@@ -99,7 +107,7 @@ def make_plan(
         refusals += [Refusal(scenario=scenario, subject=s, reason=scenario.excluded[s.name]) for s in excluded]
         refusals += _missing(scenario, wanted, unavailable)
         runnable = [s for s in wanted if s.name not in unavailable and s.name not in scenario.excluded]
-        cells = [(s, params) for s in runnable for params in _products(scenario.parameters)]
+        cells = [(scenario.fitted(s), params) for s in runnable for params in _products(scenario.parameters)]
         # Warm-up has orders of its own: it must not take some away from the balance of the measured blocks.
         orders = [o for n in (adapted.warmup, adapted.blocks) for o in balanced_orders(len(cells), n, chance)]
         for block, order in enumerate(orders):
@@ -116,6 +124,7 @@ def make_plan(
                         phase=Phase.WARMUP if block < adapted.warmup else Phase.MEASURE,
                         profile=adapted,
                         expected_s=costs.get((scenario.name, subject.name), _guess(scenario, subject, adapted)),
+                        seed=seed,
                     )
                 )
     return Plan(seed=seed, profile=profile, trials=tuple(trials), refusals=tuple(refusals))

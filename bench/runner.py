@@ -43,26 +43,26 @@ def execute(plan: Plan, session: Session, backends: Mapping[str, Backend]) -> Ge
             try:
                 backends[name].open(session)
             except BenchError as error:
-                refused |= {s.name: error for s in plan.subjects if s.backend == name}
-        for subject in plan.subjects:
-            if subject.name not in refused:
+                refused |= {s.key: error for _, s in plan.fitted if s.backend == name}
+        for _, subject in plan.fitted:
+            if subject.key not in refused:
                 yield Preparing(text=f"preparing {subject.name}")
                 try:
                     backends[subject.backend].prepare(subject)
                 except BenchError as error:
-                    refused[subject.name] = error
+                    refused[subject.key] = error
         plan = _without(plan, refused)
-        alive = [s for s in plan.subjects if s.name not in refused]
-        labels = {s.name: label(s, backends[s.backend]) for s in alive}
+        alive = plan.subjects
+        labels = {s.key: label(s, backends[s.backend]) for _, s in plan.fitted}
         yield Prepared(
             plan=plan,
             engines={n: dict(b.facts()) for n, b in backends.items() if any(s.backend == n for s in alive)},
-            manifests={labels[s.name]: dict(backends[s.backend].manifest(s)) for s in alive},
+            manifests=_manifests(plan, labels, backends),
         )
         for refusal in plan.refusals:
             yield TrialFinished(result=_refused(refusal, plan))
         for trial in plan.trials:
-            yield TrialStarted(trial=trial, label=labels[trial.subject.name])
+            yield TrialStarted(trial=trial, label=labels[trial.subject.key])
             yield TrialFinished(result=run_trial(trial, backends[trial.subject.backend], session))
         yield Preparing(text="closing the engines")
     yield RunFinished()
@@ -72,6 +72,19 @@ def label(subject: Subject, backend: Backend) -> str:
     """Return the subject's name as it is really run: an emulated guest is another subject than a virtualised one."""
     accelerator = backend.accelerator(subject)
     return f"{subject.name}@{accelerator}" if accelerator else subject.name
+
+
+def _manifests(
+    plan: Plan, labels: Mapping[str, str], backends: Mapping[str, Backend]
+) -> dict[str, dict[str, str]]:
+    """Return what each subject is made of; where a scenario has it otherwise, under "NAME in SCENARIO@ACCELERATOR"."""
+    usual = {subject.name: subject.key for subject in plan.subjects}
+    made_of = {}
+    for scenario, subject in plan.fitted:
+        name, at, accelerator = labels[subject.key].partition("@")
+        place = name if usual[subject.name] == subject.key else f"{name} in {scenario}"
+        made_of[f"{place}{at}{accelerator}"] = dict(backends[subject.backend].manifest(subject))
+    return made_of
 
 
 def run_trial(trial: Trial, backend: Backend, session: Session) -> TrialResult:
@@ -118,15 +131,15 @@ def _without(plan: Plan, refused: Mapping[str, BenchError]) -> Plan:
     """Return the plan without the subjects that could not be prepared; each becomes a refusal per scenario."""
     if not refused:
         return plan
-    lost = {(t.scenario.name, t.subject.name): t for t in plan.trials if t.subject.name in refused}
+    lost = {(t.scenario.name, t.subject.key): t for t in plan.trials if t.subject.key in refused}
     added = tuple(
         Refusal(
             scenario=t.scenario, subject=t.subject, missing=True,
-            reason=refused[t.subject.name].message, hint=refused[t.subject.name].hint,
+            reason=refused[t.subject.key].message, hint=refused[t.subject.key].hint,
         )
         for t in lost.values()
     )  # fmt: skip
-    kept = tuple(t for t in plan.trials if t.subject.name not in refused)
+    kept = tuple(t for t in plan.trials if t.subject.key not in refused)
     return replace(plan, trials=kept, refusals=plan.refusals + added)
 
 

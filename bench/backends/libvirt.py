@@ -114,7 +114,7 @@ class LibvirtBackend:
 
     def prepare(self, subject: Subject) -> None:
         """Build its parts, find out whether KVM runs it, and save a guest's memory where that is the subject."""
-        if subject.name in self._prepared:
+        if subject.key in self._prepared:
             return
         session = self._opened()
         hypervisor = self._hypervisor(subject.option("uri"))
@@ -125,7 +125,7 @@ class LibvirtBackend:
         if boot == "restore":
             session.say(f"saving a guest for {subject.name}")
             prepared = replace(prepared, saved=self._save(prepared, subject.deadline_s))
-        self._prepared[subject.name] = prepared
+        self._prepared[subject.key] = prepared
 
     def _decide(self, subject: Subject, guest: str, hypervisor: Hypervisor) -> tuple[str, str]:
         """Return the accelerator and the processor model."""
@@ -185,7 +185,7 @@ class LibvirtBackend:
 
     def launch(self, subject: Subject) -> VmInstance:
         """Start one."""
-        prepared = self._prepared[subject.name]
+        prepared = self._prepared[subject.key]
         return self._restore(prepared, prepared.saved) if prepared.saved else self._launch(prepared)
 
     def _launch(self, prepared: _Prepared, name: str = "", identity: str = "") -> VmInstance:
@@ -252,12 +252,12 @@ class LibvirtBackend:
 
     def accelerator(self, subject: Subject) -> str:
         """Return "kvm" or "tcg", as prepare found out."""
-        prepared = self._prepared.get(subject.name)
+        prepared = self._prepared.get(subject.key)
         return prepared.accelerator if prepared else ""
 
     def files(self, subject: Subject) -> tuple[Path, ...]:
         """Return QEMU, the base disk, kernel and first file system."""
-        prepared = self._prepared.get(subject.name)
+        prepared = self._prepared.get(subject.key)
         if prepared is None:
             return ()
         base = (prepared.parts.disk.path,) if prepared.parts.disk else ()
@@ -266,7 +266,7 @@ class LibvirtBackend:
 
     def pool(self, subject: Subject) -> Path | None:
         """Return where overlays and saved memory are written."""
-        prepared = self._prepared.get(subject.name)
+        prepared = self._prepared.get(subject.key)
         return self._opened().scratch if prepared and prepared.parts.disk else None
 
     def control_plane(self) -> tuple[int, ...]:
@@ -283,7 +283,7 @@ class LibvirtBackend:
 
     def manifest(self, subject: Subject) -> Mapping[str, str]:
         """Return what the VM is made of."""
-        prepared = self._prepared.get(subject.name)
+        prepared = self._prepared.get(subject.key)
         return describe(prepared.parts, prepared.accelerator, prepared.cpu) if prepared else {}
 
     def close(self) -> None:

@@ -143,7 +143,7 @@ class OciBackend:
 
     def prepare(self, subject: Subject) -> None:
         """Build the root file system, copy it for this run, let the runtime write its default configuration."""
-        if subject.name in self._templates:
+        if subject.key in self._templates:
             return
         session = self._opened()
         if subject.option("runtime") == "crun":
@@ -153,12 +153,12 @@ class OciBackend:
         root = session.scratch / f"oci-{subject.rootfs}"
         if not root.exists():
             subprocess.run(["cp", "-a", "--reflink=auto", str(tree.directory), str(root)], check=True)
-        self._templates[subject.name] = (recipe, tree, root, _default_configuration(self._runtime(subject)[0], session))
+        self._templates[subject.key] = (recipe, tree, root, _default_configuration(self._runtime(subject)[0], session))
 
     def launch(self, subject: Subject) -> OciInstance:
         """Write the bundle (not timed: an engine keeps its images unpacked too), then create and start."""
         session = self._opened()
-        recipe, _, root, template = self._templates[subject.name]
+        recipe, _, root, template = self._templates[subject.key]
         nest = Nest(session)
         bundle = nest.directory / "bundle"
         bundle.mkdir()
@@ -183,7 +183,7 @@ class OciBackend:
 
     def files(self, subject: Subject) -> tuple[Path, ...]:
         """Return the root file system and the runtime."""
-        return (self._templates[subject.name][2], Path(self._runtime(subject)[0]))
+        return (self._templates[subject.key][2], Path(self._runtime(subject)[0]))
 
     def pool(self, subject: Subject) -> Path | None:
         """Return None: instances share one directory."""
@@ -200,7 +200,7 @@ class OciBackend:
 
     def manifest(self, subject: Subject) -> Mapping[str, str]:
         """Return what it is made of."""
-        recipe, tree, _, template = self._templates[subject.name]
+        recipe, tree, _, template = self._templates[subject.key]
         return {
             "root file system": f"{subject.rootfs} ({tree.digest[:12]})",
             "application": " ".join(recipe.app),
