@@ -60,7 +60,7 @@ def execute(plan: Plan, session: Session, backends: Mapping[str, Backend]) -> Ge
             manifests=_manifests(plan, labels, backends),
         )
         for refusal in plan.refusals:
-            yield TrialFinished(result=_refused(refusal, plan))
+            yield TrialFinished(result=_refused(refusal, plan, labels.get(refusal.subject.name, refusal.subject.name)))
         for trial in plan.trials:
             yield TrialStarted(trial=trial, label=labels[trial.subject.key])
             yield TrialFinished(result=run_trial(trial, backends[trial.subject.backend], session))
@@ -74,9 +74,7 @@ def label(subject: Subject, backend: Backend) -> str:
     return f"{subject.name}@{accelerator}" if accelerator else subject.name
 
 
-def _manifests(
-    plan: Plan, labels: Mapping[str, str], backends: Mapping[str, Backend]
-) -> dict[str, dict[str, str]]:
+def _manifests(plan: Plan, labels: Mapping[str, str], backends: Mapping[str, Backend]) -> dict[str, dict[str, str]]:
     """Return what each subject is made of; where a scenario has it otherwise, under "NAME in SCENARIO@ACCELERATOR"."""
     usual = {subject.name: subject.key for subject in plan.subjects}
     made_of = {}
@@ -143,8 +141,8 @@ def _without(plan: Plan, refused: Mapping[str, BenchError]) -> Plan:
     return replace(plan, trials=kept, refusals=plan.refusals + added)
 
 
-def _refused(refusal: Refusal, plan: Plan) -> TrialResult:
-    """Return the samples that tell why a pairing was not run."""
+def _refused(refusal: Refusal, plan: Plan, name: str) -> TrialResult:
+    """Return the samples that tell why a pairing was not run, under the name the subject has elsewhere in the run."""
     status = Status.SKIPPED if refusal.missing else Status.UNSUPPORTED
     reason = f"{refusal.reason} ({refusal.hint})" if refusal.hint else refusal.reason
     trial = Trial(
@@ -159,6 +157,6 @@ def _refused(refusal: Refusal, plan: Plan) -> TrialResult:
         for m in refusal.scenario.metrics
     )  # fmt: skip
     return TrialResult(
-        trial=trial, label=refusal.subject.name, instance="", started_ns=time.monotonic_ns(), elapsed_s=0.0,
+        trial=trial, label=name, instance="", started_ns=time.monotonic_ns(), elapsed_s=0.0,
         samples=samples, noise=Noise(),
     )  # fmt: skip

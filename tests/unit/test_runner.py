@@ -135,3 +135,12 @@ def test_the_accelerator_is_part_of_the_label(catalogue: Catalogue, session: Ses
     assert isinstance(messages[-1], RunFinished)
     prepared = next(m for m in messages if isinstance(m, Prepared))
     assert set(prepared.manifests) == {"vm@tcg"}
+
+
+def test_a_pairing_left_out_has_the_name_its_subject_has_elsewhere(catalogue: Catalogue, session: Session) -> None:
+    vm = fake("vm", accelerator="tcg")
+    first = planned(catalogue, fake("a"), vm)
+    second = planned(catalogue, fake("a"), vm, excluded={"vm": "no"})
+    plan = Plan(seed=1, profile=PROFILE, trials=first.trials, refusals=second.refusals)
+    labels = {r.label for r in results(plan, session, FakeBackend()) if r.trial.subject.name == "vm"}
+    assert labels == {"vm@tcg"}
