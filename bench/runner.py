@@ -60,7 +60,7 @@ def execute(plan: Plan, session: Session, backends: Mapping[str, Backend]) -> Ge
             manifests=_manifests(plan, labels, backends),
         )
         for refusal in plan.refusals:
-            yield TrialFinished(result=_refused(refusal, plan, labels.get(refusal.subject.name, refusal.subject.name)))
+            yield TrialFinished(result=_refused(refusal, plan, labels.get(refusal.subject.key, refusal.subject.name)))
         for trial in plan.trials:
             yield TrialStarted(trial=trial, label=labels[trial.subject.key])
             yield TrialFinished(result=run_trial(trial, backends[trial.subject.backend], session))
