@@ -158,8 +158,7 @@ class Channel(Listener):
     """
 
     def __init__(self, path: Path, timeline: Timeline, nonce: str, greeting: str = "") -> None:
-        self._timeline = timeline
-        self._marks = {f"{event.name} {nonce}".encode(): event for event in (Event.INIT, Event.READY)}
+        self.follow(timeline, nonce)
         self._greeting = greeting
         self._buffer = b""
         self._line_began_ns = 0
@@ -167,6 +166,11 @@ class Channel(Listener):
         self._replies: dict[str, tuple[int, bytes]] = {}
         self._changed = threading.Condition()
         super().__init__(path)
+
+    def follow(self, timeline: Timeline, nonce: str) -> None:
+        """Stamp the marks that carry this nonce on this timeline from now on: it runs on, or is asked anew."""
+        # One assignment: the thread that reads the socket sees both or neither.
+        self._marks = {f"{e.name} {nonce}".encode(): (timeline, e) for e in (Event.INIT, Event.READY)}
 
     def _greet(self, peer: socket.socket) -> None:
         if self._greeting:
@@ -185,10 +189,11 @@ class Channel(Listener):
             return False
         line, _, self._buffer = self._buffer.partition(b"\n")
         words = line.split()
-        event = self._marks.get(b" ".join(words[:2]))
-        if event is not None:
+        mark = self._marks.get(b" ".join(words[:2]))
+        if mark is not None:
+            timeline, event = mark
             slack_ns = int(words[2]) if len(words) > 2 and words[2].isdigit() else 0
-            self._timeline.stamp(event, self._line_began_ns, slack_ns)
+            timeline.stamp(event, self._line_began_ns, slack_ns)
         elif len(words) == 4 and words[0] == b"DONE":
             self._reply = (words[1].decode(), int(words[2]), int(words[3]))
         self._line_began_ns = now_ns

@@ -136,7 +136,7 @@ class Scenario(Declared):
         return value
 
     def fitted(self, subject: Subject) -> Subject:
-        """Return the subject as this scenario wants it: under its own name, with the scenario's userland and options."""
+        """Return the subject as this scenario wants it: its name, with the scenario's userland and options."""
         if not self.rootfs and not self.options:
             return subject
         options = {**subject.options, **self.options}

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from bench.clock import Timeline
 from bench.scenario import Subject
@@ -138,6 +138,10 @@ class Agent(Protocol):
     closed: threading.Event
     """Set when the agent has hung up."""
 
+    def follow(self, timeline: Timeline, nonce: str) -> None:
+        """Stamp the marks that carry this nonce on this timeline from now on."""
+        ...
+
     def send(self, line: str) -> bool:
         """Send one line; False if nobody is connected."""
         ...
@@ -180,6 +184,42 @@ class Instance(Protocol):
 
     def disk(self) -> DiskUse:
         """Return its bytes on the host's disk."""
+        ...
+
+
+@runtime_checkable
+class Pausable(Protocol):
+    """An instance that can be frozen where it is, memory and all, and run on."""
+
+    def pause(self) -> None:
+        """Freeze it; return when it stands still.
+
+        Raises:
+            InstanceError: the engine refused.
+        """
+        ...
+
+    def resume(self) -> None:
+        """Let it run on, on a timeline of its own: REQUESTED, STARTED, and READY when its workload answers again.
+
+        The agent's question is on its way before the call, so that nothing but the resumption is timed.
+
+        Raises:
+            InstanceError: the engine refused.
+        """
+        ...
+
+
+@runtime_checkable
+class Restartable(Protocol):
+    """An instance that its engine keeps after it was stopped, and can start once more."""
+
+    def start_again(self) -> None:
+        """Start it after `stop`, on a timeline of its own: REQUESTED, STARTED, INIT and READY.
+
+        Raises:
+            InstanceError: the engine refused.
+        """
         ...
 
 

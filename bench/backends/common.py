@@ -13,6 +13,7 @@ from pathlib import Path
 
 from bench.backends.base import Session
 from bench.clock import Channel, Timeline
+from bench.scenario import Subject
 
 PORT = 8080
 """Where the application listens when the instance has a network of its own."""
@@ -32,10 +33,51 @@ class Nest:
         self.timeline = Timeline()
         self.channel = Channel(self.directory / "channel", self.timeline, self.nonce, greeting.format(nonce=self.nonce))
 
+    def renew(self) -> Timeline:
+        """Begin another timeline for the instance that runs on: its next marks are stamped there."""
+        self.timeline = Timeline()
+        self.channel.follow(self.timeline, self.nonce)
+        return self.timeline
+
+    def reopen(self) -> None:
+        """Begin another timeline and listen anew, for the instance that is started once more and connects again."""
+        self.channel.close()
+        self.timeline = Timeline()
+        self.channel = Channel(self.directory / "channel", self.timeline, self.nonce)
+
     def clear(self) -> None:
         """Stop listening and remove the directory. Safe to repeat."""
         self.channel.close()
         shutil.rmtree(self.directory, ignore_errors=True)
+
+
+def cpu_set(subject: Subject) -> str:
+    """Return the host's CPUs that the option `cpus` (how many) leaves to a subject, "1" or "0,1"; "" for all.
+
+    The last ones: the first CPU is where interrupts land.
+    """
+    count = int(subject.option("cpus", "0"))
+    return ",".join(map(str, sorted(os.sched_getaffinity(0))[-count:])) if count else ""
+
+
+def memory_limit(subject: Subject) -> int | None:
+    """Return the bytes that the option `memory_mib` leaves to a subject, None for no limit."""
+    mib = int(subject.option("memory_mib", "0"))
+    return mib << 20 if mib else None
+
+
+def limits(subject: Subject, *, memory: bool = True) -> str:
+    """Return in words what of the two is limited.
+
+    Args:
+        subject: whose options.
+        memory: whether its backend limits memory at all.
+    """
+    cpus, given = cpu_set(subject), memory_limit(subject)
+    words = [f"CPU {cpus} of the host"] if cpus else []
+    if given is not None:
+        words.append(f"{given >> 20} MiB of memory" if memory else "memory not limited: it has no control group")
+    return ", ".join(words) or "none"
 
 
 def free_port() -> int:

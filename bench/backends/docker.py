@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import shutil
-import signal
-import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import psutil
 
-from bench.backends.base import Availability, DiskUse, Role, Session
-from bench.backends.common import PORT, Farewell, Nest, descendants, fill_in, find_program, free_port
+from bench.backends.base import Availability, DiskUse, Session
+from bench.backends.common import PORT, Nest, cpu_set, fill_in, find_program, free_port, limits, memory_limit
 from bench.backends.docker_engine import DockerEngine, find_engine
+from bench.backends.docker_instance import DockerInstance
 from bench.backends.dockerd import PrivateDockerd
-from bench.clock import Event
 from bench.collectors.pool import tree_use
-from bench.errors import BackendUnavailable, CleanupFailed, InstanceError
+from bench.errors import BackendUnavailable, InstanceError
 from bench.rootfs.agent import PATH_INSIDE
 from bench.rootfs.build import Tree, build_tree, load_recipe
 from bench.rootfs.download import compressed_bytes
@@ -27,110 +26,6 @@ from bench.scenario import Subject
 
 LABEL = "bench.run"
 """Everything the suite makes in an engine carries this label; its value is the run's id."""
-
-_END_S = 10.0
-
-
-class DockerInstance:
-    """One container."""
-
-    def __init__(self, backend: DockerBackend, nest: Nest, subject: Subject) -> None:
-        self.name = nest.name
-        self.timeline = nest.timeline
-        self.channel = nest.channel
-        self._nest = nest
-        self._backend = backend
-        self._engine = backend.engine
-        self._subject = subject
-        self._pid = 0
-        self._client: subprocess.Popen[bytes] | None = None
-
-    def launch_by_api(self, configuration: Mapping[str, Any]) -> None:
-        """Create and start by two calls of the Engine API. CREATED and STARTED are their returns."""
-        self.timeline.stamp(Event.REQUESTED)
-        self._engine.create(self.name, configuration)
-        self.timeline.stamp(Event.CREATED)
-        self._engine.start(self.name)
-        self.timeline.stamp(Event.STARTED)
-
-    def launch_by_command(self, command: list[str]) -> None:
-        """Start by `docker run` in the foreground, as people type it. When it is created nobody tells."""
-        with (self._nest.directory / "log").open("wb") as log:
-            self.timeline.stamp(Event.REQUESTED)
-            self._client = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
-            )
-
-    def alive(self) -> bool:
-        """Ask the engine whether it runs; while `docker run` is at work, it may not even exist yet."""
-        if self._client is not None and self._client.poll() is None:
-            return True
-        with contextlib.suppress(InstanceError):
-            return bool(self._engine.inspect(self.name)["State"]["Running"])
-        return False
-
-    def last_words(self) -> str:
-        """Return the engine's error and the end of the container's log."""
-        words = ""
-        with contextlib.suppress(OSError):
-            words = (self._nest.directory / "log").read_text("utf-8", "replace").strip()
-        with contextlib.suppress(InstanceError):
-            state = self._engine.inspect(self.name)["State"]
-            words = " ".join(filter(None, (words, state.get("Error", ""), self._engine.log_tail(self.name))))
-        return words[-500:]
-
-    def pid(self) -> int:
-        """Return the container's first process as the host numbers it, 0 if it has none or it is elsewhere."""
-        if not self._pid:
-            with contextlib.suppress(InstanceError):
-                pid = int(self._engine.inspect(self.name)["State"]["Pid"])
-                self._pid = pid if Path(f"/proc/{pid}").exists() else 0
-        return self._pid
-
-    def stop(self) -> None:
-        """Kill it; STOPPED is when the last of its processes is gone."""
-        if self.timeline.at(Event.STOPPING) is not None or not self.alive():
-            return
-        farewell = Farewell(descendants(self.pid()) if self.pid() else ())
-        self.timeline.stamp(Event.STOPPING)
-        self._engine.kill(self.name)
-        gone_ns = farewell.wait(_END_S)
-        if gone_ns is None:
-            raise CleanupFailed(f"{self.name} still lives {_END_S:g} s after SIGKILL")
-        self.timeline.stamp(Event.STOPPED, gone_ns)
-
-    def remove(self) -> None:
-        """Let the engine forget it, whatever its state."""
-        if self.timeline.at(Event.REMOVED) is not None:
-            return
-        try:
-            with contextlib.suppress(InstanceError):
-                self.stop()
-            self._engine.remove(self.name)
-            self.timeline.stamp(Event.REMOVED)
-        finally:
-            if self._client is not None:
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(self._client.pid, signal.SIGTERM)
-                self._client.wait(_END_S)
-            self._nest.clear()
-
-    def processes(self) -> Mapping[Role, tuple[int, ...]]:
-        """Return the container's processes, and the shim that is their parent."""
-        pid = self.pid()
-        if not pid:
-            return {}
-        parent = psutil.Process(pid).parent()
-        shim = (parent.pid,) if parent is not None and parent.name().startswith("containerd-shim") else ()
-        return {Role.WORKLOAD: descendants(pid), Role.SHIM: shim}
-
-    def cgroup_pid(self) -> int | None:
-        """Return its first process."""
-        return self.pid() or None
-
-    def disk(self) -> DiskUse:
-        """Return the image's bytes and the container's own layer."""
-        return self._backend.disk(self._subject, self._engine.inspect(self.name))
 
 
 class DockerBackend:
@@ -198,7 +93,7 @@ class DockerBackend:
     def launch(self, subject: Subject) -> DockerInstance:
         """Ask for one container."""
         nest = Nest(self._opened())
-        instance = DockerInstance(self, nest, subject)
+        instance = DockerInstance(self.engine, nest, functools.partial(self.disk, subject))
         try:
             if subject.option("client") == "cli":
                 instance.launch_by_command(self._command_line(subject, nest))
@@ -230,6 +125,9 @@ class DockerBackend:
                 "NetworkMode": subject.option("network", "bridge"),
                 "Runtime": subject.option("runtime", "runc"),
                 "Binds": [f"{nest.directory}:/bench/run:rw"],
+                # Empty and 0 are the engine's words for "not limited".
+                "CpusetCpus": cpu_set(subject),
+                "Memory": memory_limit(subject) or 0,
             },
         }
 
@@ -237,6 +135,7 @@ class DockerBackend:
         return [
             "docker", "--host", self.engine.address, "run", "--name", nest.name, "--hostname", nest.name,
             "--label", self._label(), "--network", subject.option("network", "bridge"),
+            "--cpuset-cpus", cpu_set(subject), "--memory", str(memory_limit(subject) or 0),
             "--runtime", subject.option("runtime", "runc"), "--volume", f"{nest.directory}:/bench/run",
             "--entrypoint", PATH_INSIDE, self._images[subject.rootfs][1], *self._agent_words(subject, nest),
         ]  # fmt: skip
@@ -309,7 +208,7 @@ class DockerBackend:
             "runtime": subject.option("runtime", "runc"),
             "network": subject.option("network", "bridge"),
             "client": "docker run" if subject.option("client") == "cli" else "Engine API",
-            "limits": "none",
+            "limits": limits(subject),
             "kernel": "the host's",
         }
 

@@ -97,6 +97,16 @@ class DockerEngine:
         with self._asking("killing a container") as api:
             api.kill(name)
 
+    def pause(self, name: str) -> None:
+        """POST /containers/NAME/pause."""
+        with self._asking("pausing a container") as api:
+            api.pause(name)
+
+    def unpause(self, name: str) -> None:
+        """POST /containers/NAME/unpause."""
+        with self._asking("unpausing a container") as api:
+            api.unpause(name)
+
     def remove(self, name: str) -> None:
         """DELETE /containers/NAME, running or not; well if there is none."""
         with self._asking("removing a container") as api, contextlib.suppress(NotFound):

@@ -29,9 +29,17 @@ class FakeAgent:
 
     def __init__(self) -> None:
         self.closed = threading.Event()
+        self._timeline: Timeline | None = None
+        self._nonce = ""
+
+    def follow(self, timeline: Timeline, nonce: str) -> None:
+        """Stamp the next answer there."""
+        self._timeline, self._nonce = timeline, nonce
 
     def send(self, line: str) -> bool:
-        """Accept any line while alive."""
+        """Accept any line while alive; a PING with the nonce that is followed is answered at once."""
+        if line == f"PING {self._nonce}" and self._timeline is not None and not self.closed.is_set():
+            self._timeline.stamp(Event.READY)
         return bool(line) and not self.closed.is_set()
 
     def run(self, command: str, timeout_s: float) -> tuple[int, bytes]:
@@ -56,6 +64,15 @@ class FakeInstance:
     def last_words(self) -> str:
         """Return what a dead one said."""
         return "" if self.alive() else "fake: killed on request"
+
+    def pause(self) -> None:
+        """Do nothing: nothing runs."""
+
+    def resume(self) -> None:
+        """Answer at once, on a timeline of its own."""
+        self.timeline = Timeline()
+        for event in (Event.REQUESTED, Event.STARTED, Event.READY):
+            self.timeline.stamp(event)
 
     def stop(self) -> None:
         """End it, once."""

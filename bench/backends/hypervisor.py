@@ -134,6 +134,14 @@ class Hypervisor:
         except self._libvirt.libvirtError:
             return False
 
+    def suspend(self, domain: Any) -> None:
+        """Stop the domain's virtual CPUs; its memory stays where it is."""
+        self._asked(domain.suspend)
+
+    def resume(self, domain: Any) -> None:
+        """Let them run on."""
+        self._asked(domain.resume)
+
     def save(self, domain: Any, path: Path) -> None:
         """Write the domain's memory and state to a file and end it."""
         self._asked(domain.save, str(path))

@@ -13,7 +13,17 @@ from pathlib import Path
 from typing import Any
 
 from bench.backends.base import Availability, DiskUse, Role, Session
-from bench.backends.common import PORT, Farewell, Nest, descendants, fill_in, find_program
+from bench.backends.common import (
+    PORT,
+    Farewell,
+    Nest,
+    cpu_set,
+    descendants,
+    fill_in,
+    find_program,
+    limits,
+    memory_limit,
+)
 from bench.clock import Event
 from bench.errors import BackendUnavailable, BuildError, CleanupFailed, InstanceError
 from bench.rootfs.agent import PATH_INSIDE
@@ -21,6 +31,12 @@ from bench.rootfs.build import Recipe, Tree, build_tree, load_recipe
 from bench.scenario import Subject
 
 _CALL_S = 30.0
+_ALLOWED = [
+    "CAP_AUDIT_WRITE", "CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER", "CAP_FSETID", "CAP_KILL", "CAP_MKNOD",
+    "CAP_NET_BIND_SERVICE", "CAP_NET_RAW", "CAP_SETFCAP", "CAP_SETGID", "CAP_SETPCAP", "CAP_SETUID", "CAP_SYS_CHROOT",
+]  # fmt: skip
+_CAPABILITIES = dict.fromkeys(("bounding", "effective", "permitted"), _ALLOWED)
+"""What Docker's defaults allow (moby, oci/caps/defaults.go), so that the next rung adds an engine and nothing else."""
 _CLONE_NEWNS = 0x00020000
 _MS_REC = 0x4000
 _MS_PRIVATE = 1 << 18
@@ -39,6 +55,7 @@ class OciInstance:
         self._bundle = bundle
         self._log = nest.directory / "log"
         self._pid = 0
+        self._paused = False
 
     def launch(self) -> None:
         """Create, then start. CREATED and STARTED are the returns of the two commands."""
@@ -80,10 +97,26 @@ class OciInstance:
             return self._log.read_text("utf-8", "replace").strip()[-500:]
         return ""
 
+    def pause(self) -> None:
+        """Freeze its control group by the runtime."""
+        self._call("pause", self.name)
+        self._paused = True
+
+    def resume(self) -> None:
+        """Thaw it."""
+        self.timeline = self._nest.renew()
+        self.channel.send(f"PING {self._nest.nonce}")
+        self.timeline.stamp(Event.REQUESTED)
+        self._call("resume", self.name)
+        self.timeline.stamp(Event.STARTED)
+        self._paused = False
+
     def stop(self) -> None:
         """Kill it; STOPPED is when the last of its processes is gone."""
         if not self._pid or self.timeline.at(Event.STOPPING) is not None:
             return
+        if self._paused:  # a frozen process does not die
+            self.resume()
         farewell = Farewell(descendants(self._pid))
         self.timeline.stamp(Event.STOPPING)
         with contextlib.suppress(InstanceError):  # it may have ended by itself
@@ -162,7 +195,7 @@ class OciBackend:
         nest = Nest(session)
         bundle = nest.directory / "bundle"
         bundle.mkdir()
-        (bundle / "config.json").write_text(json.dumps(_configuration(template, nest, recipe, root)), "utf-8")
+        (bundle / "config.json").write_text(json.dumps(_configuration(template, nest, recipe, root, subject)), "utf-8")
         instance = OciInstance(nest, self._runtime(subject), bundle)
         session.guard.watch("cgroup", nest.name)
         try:
@@ -207,6 +240,7 @@ class OciBackend:
             "runtime": subject.option("runtime", "runc"),
             "namespaces": " ".join(n["type"] for n in template["linux"]["namespaces"]),
             "network": "loopback only",
+            "limits": limits(subject),
             "kernel": "the host's",
         }
 
@@ -261,8 +295,10 @@ def _default_configuration(runtime: str, session: Session) -> dict[str, Any]:
         shutil.rmtree(place)
 
 
-def _configuration(template: dict[str, Any], nest: Nest, recipe: Recipe, root: Path) -> dict[str, Any]:
-    """Return the bundle's configuration: the runtime's default, with our process, root and channel."""
+def _configuration(
+    template: dict[str, Any], nest: Nest, recipe: Recipe, root: Path, subject: Subject
+) -> dict[str, Any]:
+    """Return the bundle's configuration: the runtime's default, with our process, root, channel and limits."""
     words = [
         PATH_INSIDE, "--channel", "unix:/bench/run/channel", "--nonce", nest.nonce, "--lo",
         "--ready", f"http:{PORT}{recipe.ready}", "--exec", *fill_in(recipe.app, PORT),
@@ -270,9 +306,19 @@ def _configuration(template: dict[str, Any], nest: Nest, recipe: Recipe, root: P
     channel = {"destination": "/bench/run", "type": "bind", "source": str(nest.directory), "options": ["rbind", "rw"]}
     return {
         **template,
-        "process": {**template["process"], "terminal": False, "args": words},
+        "process": {**template["process"], "terminal": False, "args": words, "capabilities": _CAPABILITIES},
         "root": {"path": str(root), "readonly": False},
         "hostname": nest.name,
         "mounts": [*template["mounts"], channel],
-        "linux": {**template["linux"], "cgroupsPath": f"/{nest.name}"},
+        "linux": {**template["linux"], "cgroupsPath": f"/{nest.name}", "resources": _resources(template, subject)},
     }
+
+
+def _resources(template: dict[str, Any], subject: Subject) -> dict[str, Any]:
+    """Return the control group's settings: the runtime's default and the subject's limits."""
+    resources = dict(template["linux"].get("resources") or {})
+    if cpus := cpu_set(subject):
+        resources["cpu"] = {"cpus": cpus}
+    if limit := memory_limit(subject):
+        resources["memory"] = {"limit": limit}
+    return resources

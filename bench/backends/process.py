@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from bench.backends.base import Availability, DiskUse, Guard, Role, Session
-from bench.backends.common import PORT, Farewell, Nest, descendants, fill_in, free_port
+from bench.backends.common import PORT, Farewell, Nest, cpu_set, descendants, fill_in, free_port, limits
 from bench.clock import Event
 from bench.errors import CleanupFailed, InstanceError
 from bench.rootfs.agent import PATH_INSIDE, agent_binary
@@ -55,6 +55,26 @@ class ProcessInstance:
         with contextlib.suppress(OSError):
             return self._log.read_text("utf-8", "replace").strip()[-500:]
         return ""
+
+    def pause(self) -> None:
+        """Stop all its processes by SIGSTOP, which none can refuse."""
+        self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Continue them."""
+        self.timeline = self._nest.renew()
+        self.channel.send(f"PING {self._nest.nonce}")
+        self.timeline.stamp(Event.REQUESTED)
+        self._signal(signal.SIGCONT)
+        self.timeline.stamp(Event.STARTED)
+
+    def _signal(self, number: signal.Signals) -> None:
+        if self._process is None:
+            raise InstanceError(f"{self.name} was never started")
+        try:
+            os.killpg(self._process.pid, number)
+        except ProcessLookupError as error:
+            raise InstanceError(f"{self.name} is gone") from error
 
     def stop(self) -> None:
         """Kill the whole group; STOPPED is when the last of its processes is gone."""
@@ -129,9 +149,11 @@ class ProcessBackend:
         instance = ProcessInstance(nest := Nest(session), session.guard)
         try:
             if subject.option("isolation") == "namespaces":
-                instance.launch(_in_namespaces(nest, recipe, root))
+                command = _in_namespaces(nest, recipe, root)
             else:
-                instance.launch(_in_chroot(nest, recipe, root, agent_binary(session.cache)))
+                command = _in_chroot(nest, recipe, root, agent_binary(session.cache))
+            cpus = cpu_set(subject)
+            instance.launch(["taskset", "--cpu-list", cpus, *command] if cpus else command)
         except BaseException:
             instance.remove()
             raise
@@ -179,6 +201,7 @@ class ProcessBackend:
             "application": " ".join(recipe.app),
             "namespaces": namespaces,
             "network": "loopback only" if subject.option("isolation") == "namespaces" else "the host's",
+            "limits": limits(subject, memory=False),
             "kernel": "the host's",
         }
 

@@ -53,6 +53,18 @@ class VmInstance:
         if self.overlay is not None:
             self.overlay.rename(disk)
 
+    def pause(self) -> None:
+        """Stop its virtual CPUs: virsh suspend."""
+        self._hypervisor.suspend(self._domain)
+
+    def resume(self) -> None:
+        """Let them run on: virsh resume."""
+        self.timeline = self._nest.renew()
+        self.channel.send(f"PING {self.nonce}")
+        self.timeline.stamp(Event.REQUESTED)
+        self._hypervisor.resume(self._domain)
+        self.timeline.stamp(Event.STARTED)
+
     def alive(self) -> bool:
         """Say whether libvirt calls it running."""
         return self._domain is not None and self._hypervisor.active(self._domain)

@@ -97,7 +97,7 @@ def gather(subject: Subject, session: Session, accelerator: str) -> Parts:
     boot = boot_of(subject)
     base = Parts(
         boot=boot, machine=subject.option("machine", "pc"), memory_mib=int(subject.option("memory_mib", "256")),
-        vcpus=int(subject.option("vcpus", "1")), network=subject.option("network", "none"),
+        vcpus=int(subject.option("cpus") or subject.option("vcpus", "1")), network=subject.option("network", "none"),
         flavour=subject.option("flavour", "stock"),
     )  # fmt: skip
     if boot == "rom":
@@ -202,6 +202,7 @@ def describe(parts: Parts, accelerator: str, cpu: str) -> Mapping[str, str]:
         "flavour": parts.flavour,
         "processor": f"{cpu}, {parts.vcpus} vCPU",
         "memory": f"{parts.memory_mib} MiB",
+        "limits": "its own processors and memory; the machine monitor's threads beside them are not limited",
         "firmware": firmware.get(parts.boot, own),
         "devices": _devices(parts),
         "rootfs": "none" if rom or tree is None else tree.recipe.name,
