@@ -8,6 +8,9 @@ from bench.probes.base import Probe
 PROBES = {
     "startup": "bench.probes.startup:startup",
     "disk": "bench.probes.disk:disk",
+    "idle": "bench.probes.idle:idle",
+    "churn": "bench.probes.churn:churn",
+    "density": "bench.probes.density:density",
     "memory": "bench.probes.memory:memory",
 }
 """The suite's own probes. Other packages add theirs by the entry-point group `bench.probes`."""

@@ -1,0 +1,143 @@
+"""How many instances a host carries: start one after another until a declared rule says stop, then remove them all.
+
+The rule (`bench.probes.ramp.Rule`, numbers in the scenario's settings) is asked before every start, so the host is
+left alive: no instance is started that would bring available memory below the floor if it cost what the last one did.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from bench.backends.base import Instance
+from bench.clock import Event
+from bench.collectors.meminfo import read_available, settle
+from bench.collectors.pool import pool_used
+from bench.errors import InstanceError
+from bench.probes.base import Workbench, status_of
+from bench.probes.ramp import Rule, Stop, read_state, room, slope
+from bench.sample import Sample, Status
+
+_SETTLE_S = 3.0
+_INTERVAL_S = 0.2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """What was read when so many instances were ready.
+
+    Attributes:
+        alive: how many.
+        ready_s: requested→ready of the last of them, seconds; None at the foot of the ramp.
+        available: MemAvailable, bytes.
+        pool: bytes in use where the instances' bytes land; None: no disk of their own, or not on this host.
+    """
+
+    alive: int
+    ready_s: float | None
+    available: int | None
+    pool: int | None
+
+
+def density(bench: Workbench) -> Iterator[Sample]:
+    """Ramp up, yield what each step cost, and how many were reached when the rule said stop, and which rule."""
+    rule = rule_of(bench.trial.scenario.settings, machine=bool(bench.backend.accelerator(bench.trial.subject)))
+    # One that does not count brings programs and files into the cache: the first step shall not pay for them.
+    with bench.launched() as first:
+        bench.wait(first, Event.READY)
+    steps = [_read(bench, 0, None, 0)]
+    with contextlib.ExitStack() as stack:
+        stop = rule.before_next(0, read_state())
+        while stop is None:
+            try:
+                step, stop = _climb(bench, stack, rule, steps)
+            except InstanceError as error:
+                yield bench.missing("requested→ready", error.message, status_of(error), instances=str(len(steps)))
+                stop = (Stop.FAILED, error.message)
+                break
+            steps.append(step)
+            yield from _costs(bench, steps[0], steps[-2], step)
+            stop = stop or rule.before_next(step.alive, read_state(), _fell(steps[-2], step) or 0.0)
+    yield from _reached(bench, rule, steps, stop)
+
+
+def rule_of(settings: Mapping[str, float], *, machine: bool) -> Rule:
+    """Return the stop rule that a scenario's settings declare; machines have a maximum of their own."""
+    return Rule(
+        floor_share=settings["memory-floor-share"],
+        floor_bytes=settings["memory-floor-bytes"],
+        pressure=settings["memory-pressure"],
+        slower=settings["start-slower"],
+        slow_s=settings["start-slow-s"],
+        maximum=int(settings["machines" if machine else "containers"]),
+    )
+
+
+def _climb(
+    bench: Workbench, stack: contextlib.ExitStack, rule: Rule, steps: Sequence[Step]
+) -> tuple[Step, tuple[Stop, str] | None]:
+    """Start one more; return what it cost, and whether it took too long.
+
+    Raises:
+        InstanceError: it did not become ready. What was started is removed with all the others.
+    """
+    instance: Instance = stack.enter_context(bench.launched())
+    bench.wait(instance, Event.READY)
+    ready_s = instance.timeline.seconds(Event.REQUESTED, Event.READY) or 0.0
+    first_s = next((step.ready_s for step in steps if step.ready_s is not None), ready_s)
+    step = _read(bench, len(steps), ready_s, _fell(steps[0], steps[-1]) or 0)
+    return step, rule.after_start(first_s, ready_s)
+
+
+def _read(bench: Workbench, alive: int, ready_s: float | None, scale: float) -> Step:
+    """Wait a little until the host's memory keeps still, then read."""
+    available = settle(read_available, scale=round(scale), interval_s=_INTERVAL_S, deadline_s=_SETTLE_S).available
+    place = bench.backend.pool(bench.trial.subject)
+    with contextlib.suppress(OSError):
+        return Step(alive=alive, ready_s=ready_s, available=available, pool=pool_used(place) if place else None)
+    return Step(alive=alive, ready_s=ready_s, available=available, pool=None)
+
+
+def _fell(before: Step, after: Step) -> int | None:
+    """Return by how much MemAvailable fell from one step to another, bytes."""
+    return None if before.available is None or after.available is None else before.available - after.available
+
+
+def _grew(before: Step, after: Step) -> int | None:
+    return None if before.pool is None or after.pool is None else after.pool - before.pool
+
+
+def _costs(bench: Workbench, foot: Step, before: Step, step: Step) -> Iterator[Sample]:
+    """Yield what one more instance cost, and all of them so far."""
+    count = str(step.alive)
+    yield bench.sample("requested→ready", step.ready_s, instances=count)
+    yield bench.sample("memory-step", _fell(before, step), instances=count)
+    yield bench.sample("memory-taken", _fell(foot, step), instances=count)
+    yield bench.sample("disk-step", _grew(before, step), instances=count)
+    yield bench.sample("disk-taken", _grew(foot, step), instances=count)
+
+
+def _reached(bench: Workbench, rule: Rule, steps: Sequence[Step], stop: tuple[Stop, str]) -> Iterator[Sample]:
+    """Yield the end of the ramp: how many and why no more, the slopes, and how many would have fitted."""
+    reached = bench.sample("instances-reached", steps[-1].alive)
+    yield replace(reached, reason=f"{stop[0]}: {stop[1]}")
+    yield replace(reached, reason=stop[1], params={"part": "stop", "stop": str(stop[0])})
+    memory = slope([(s.alive, fell) for s in steps if (fell := _fell(steps[0], s)) is not None])
+    disk = slope([(s.alive, grew) for s in steps if (grew := _grew(steps[0], s)) is not None])
+    few = "a slope needs three points"
+    yield bench.missing("memory-each", few) if memory is None else bench.sample("memory-each", memory)
+    no_disk = few if steps[0].pool is not None else "it has no disk of its own, or not on this host"
+    yield bench.missing("disk-each", no_disk) if disk is None else bench.sample("disk-each", disk)
+    fit = room(steps[0].available, read_state().total, memory, rule)
+    if fit is None:
+        yield bench.missing("instances-computed", "what one instance takes of the memory could not be told from noise")
+    else:
+        yield bench.sample("instances-computed", fit)
+    started = [step.ready_s for step in steps if step.ready_s]
+    if len(started) < 2:
+        yield bench.missing("start-slowdown", "it takes two starts", Status.FAILED)
+    else:
+        yield bench.sample("start-slowdown", started[-1] / started[0])
+    left = _fell(steps[0], _read(bench, 0, None, 0))
+    yield bench.sample("memory-left", left)

@@ -1,0 +1,107 @@
+"""The stop rule of a ramp: when to start no further instance, so that the host lives. Pure but for its two readers."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from bench.collectors.host import pressure
+from bench.collectors.meminfo import read_meminfo
+
+
+class Stop(StrEnum):
+    """Why a ramp ended."""
+
+    MAXIMUM = "maximum"
+    MEMORY = "memory-floor"
+    PRESSURE = "memory-pressure"
+    SLOW = "slow-start"
+    FAILED = "failed-start"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class State:
+    """What the host says of its memory. None: it does not tell.
+
+    Attributes:
+        total, available: MemTotal and MemAvailable, bytes.
+        pressure: share of the last ten seconds in which somebody waited for memory ("some avg10"), 0 to 1.
+    """
+
+    total: int | None
+    available: int | None
+    pressure: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """When no further instance is started.
+
+    Attributes:
+        floor_share, floor_bytes: MemAvailable stays above this share of MemTotal, and above so many bytes.
+        pressure: no more of the time than this may be spent waiting for memory, 0 to 1.
+        slower: a start may take so many times as long as the first one …
+        slow_s: … and is never called slow below so many seconds.
+        maximum: how many instances at most.
+    """
+
+    floor_share: float = 0.25
+    floor_bytes: float = 1 << 30
+    pressure: float = 0.1
+    slower: float = 5.0
+    slow_s: float = 1.0
+    maximum: int = 20
+
+    def floor(self, total: int | None) -> float:
+        """Return what MemAvailable may not fall below, bytes."""
+        return max(self.floor_share * (total or 0), self.floor_bytes)
+
+    def before_next(self, alive: int, state: State, last_cost: float = 0.0) -> tuple[Stop, str] | None:
+        """Return why no further instance may be started, and in words; None if one may.
+
+        Args:
+            alive: how many live.
+            state: the host's memory now.
+            last_cost: what the last one took of MemAvailable, bytes: the next one is expected to take as much.
+        """
+        if alive >= self.maximum:
+            return Stop.MAXIMUM, f"{self.maximum} were asked for"
+        if state.available is None:
+            return Stop.MEMORY, "the host does not tell its available memory: going on would be blind"
+        if state.available - max(0.0, last_cost) < self.floor(state.total):
+            mib = self.floor(state.total) / (1 << 20)
+            return Stop.MEMORY, f"one more would leave less than {mib:.0f} MiB of memory available"
+        if state.pressure is not None and state.pressure > self.pressure:
+            return Stop.PRESSURE, f"somebody waited for memory {state.pressure:.0%} of the last ten seconds"
+        return None
+
+    def after_start(self, first_s: float, this_s: float) -> tuple[Stop, str] | None:
+        """Return that a start was too slow, and in words, or None. Durations are requested→ready, seconds."""
+        if this_s > max(self.slower * first_s, self.slow_s):
+            return Stop.SLOW, f"a start took {this_s:.2f} s, the first one {first_s:.2f} s"
+        return None
+
+
+def read_state(root: Path = Path("/")) -> State:
+    """Return what the host says of its memory now."""
+    figures: Mapping[str, int] = read_meminfo(root / "proc")
+    waiting = pressure(root) or {}
+    return State(total=figures.get("MemTotal"), available=figures.get("MemAvailable"), pressure=waiting.get("memory"))
+
+
+def slope(points: Sequence[tuple[int, float]]) -> float | None:
+    """Return the least-squares slope, per instance; None below three points."""
+    if len(points) < 3:
+        return None
+    counts, values = zip(*points, strict=True)
+    return statistics.linear_regression(counts, values).slope
+
+
+def room(available: int | None, total: int | None, per_instance: float | None, rule: Rule) -> float | None:
+    """Return how many instances would fit above the floor if each went on costing the same; None if it is not known."""
+    if available is None or per_instance is None or per_instance <= 0:
+        return None
+    return max(0.0, (available - rule.floor(total)) // per_instance)
