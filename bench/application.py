@@ -138,10 +138,15 @@ def _speaker(recorder: store.Recorder, show: Callable[[Message], None]) -> Calla
 
 
 def bury(path: Path) -> None:
-    """Write into the run.json of a run whose worker was killed that it was. The parts stay as they are."""
+    """Write into the run.json of a run whose worker was killed that it was. The parts stay as they are.
+
+    On a full disk it cannot: the empty ending that stands there then says "cut short" all the same.
+    """
     if (path / "run.json").is_file():
         info = json.loads((path / "run.json").read_text("utf-8"))
         if not info.get("ending"):
             part = path / ".run.json"
-            part.write_text(json.dumps({**info, "ending": "killed"}, indent=1, ensure_ascii=False) + "\n", "utf-8")
-            part.replace(path / "run.json")
+            with contextlib.suppress(OSError):
+                part.write_text(json.dumps({**info, "ending": "killed"}, indent=1, ensure_ascii=False) + "\n", "utf-8")
+                part.replace(path / "run.json")
+            part.unlink(missing_ok=True)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import time
 import traceback
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import replace
+from typing import TypeVar
 
 from bench.backends.base import Backend, Session
 from bench.collectors.noise import noise_between, read_noise
-from bench.errors import BenchError, InstanceError, Unsupported
+from bench.errors import BackendUnavailable, BenchError, InstanceError, Unsupported
 from bench.messages import (
     Message,
     Prepared,
@@ -27,6 +28,8 @@ from bench.probes.base import Workbench, status_of
 from bench.sample import Noise, Phase, Sample, Status
 from bench.scenario import Subject
 
+_T = TypeVar("_T")
+
 
 def execute(plan: Plan, session: Session, backends: Mapping[str, Backend]) -> Generator[Message, None, None]:
     """Open the engines, prepare the subjects, run every trial, close the engines. An iterator of messages.
@@ -40,16 +43,14 @@ def execute(plan: Plan, session: Session, backends: Mapping[str, Backend]) -> Ge
         for name in dict.fromkeys(s.backend for s in plan.subjects):
             yield Preparing(text=f"opening {name}")
             stack.callback(backends[name].close)
-            try:
-                backends[name].open(session)
-            except BenchError as error:
+            error = _fault_of(backends[name].open, session)
+            if error is not None:
                 refused |= {s.key: error for _, s in plan.fitted if s.backend == name}
         for _, subject in plan.fitted:
             if subject.key not in refused:
                 yield Preparing(text=f"preparing {subject.name}")
-                try:
-                    backends[subject.backend].prepare(subject)
-                except BenchError as error:
+                error = _fault_of(backends[subject.backend].prepare, subject)
+                if error is not None:
                     refused[subject.key] = error
         plan = _without(plan, refused)
         alive = plan.subjects
@@ -66,6 +67,17 @@ def execute(plan: Plan, session: Session, backends: Mapping[str, Backend]) -> Ge
             yield TrialFinished(result=run_trial(trial, backends[trial.subject.backend], session))
         yield Preparing(text="closing the engines")
     yield RunFinished()
+
+
+def _fault_of(step: Callable[[_T], None], argument: _T) -> BenchError | None:
+    """Take the step and return what went wrong: whatever an engine's library throws costs its own subjects only."""
+    try:
+        step(argument)
+    except BenchError as error:
+        return error
+    except Exception as error:  # noqa: BLE001
+        return BackendUnavailable(f"{type(error).__name__}: {error}")
+    return None
 
 
 def label(subject: Subject, backend: Backend) -> str:

@@ -90,10 +90,14 @@ class Hypervisor:
                 self._connection.getDomainCapabilities(EMULATOR, "x86_64", None, kind)
 
     def versions(self) -> dict[str, str]:
-        """Return what runs: libvirt, QEMU, address."""
+        """Return what runs: libvirt, QEMU, address.
+
+        Raises:
+            InstanceError: libvirt finds no QEMU.
+        """
         return {
-            "libvirt": _dotted(self._connection.getLibVersion()),
-            "qemu": _dotted(self._connection.getVersion()),
+            "libvirt": _dotted(self._asked(self._connection.getLibVersion)),
+            "qemu": _dotted(self._asked(self._connection.getVersion)),
             "uri": self.uri if self.embedded is None else "qemu:///embed",
             "chosen because": self.why,
         }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import subprocess
@@ -19,6 +18,7 @@ from bench import load_run, read_run
 from bench.errors import ExitCode
 from bench.scenario import load
 from bench.store import Run
+from tests.e2e.leftovers import left_behind
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PATIENCE_S = 1500
@@ -37,20 +37,6 @@ class Finished:
     def text(self) -> str:
         """All it printed."""
         return "\n".join(line for _, line in self.lines)
-
-
-def left_behind(run_id: str) -> list[str]:
-    """Return everything on this host that carries the run's name: directories, devices, cgroups, processes."""
-    tail = run_id[-6:]
-    found = [str(p) for base in ("/run", "/var/tmp", "/tmp") for p in Path(base).glob(f"bench*{tail}*")]
-    found += [p.name for p in Path("/sys/class/net").glob(f"bench*{tail}*")]
-    found += [str(p) for p in Path("/sys/fs/cgroup").glob(f"**/bench-{tail}*")]
-    for process in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            told = (process / "cmdline").read_bytes() + (process / "environ").read_bytes()
-            if f"bench-{tail}".encode() in told or run_id.encode() in told:
-                found.append((process / "cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")[:120])
-    return found
 
 
 @pytest.fixture(scope="module")

@@ -144,3 +144,11 @@ def test_a_pairing_left_out_has_the_name_its_subject_has_elsewhere(catalogue: Ca
     plan = Plan(seed=1, profile=PROFILE, trials=first.trials, refusals=second.refusals)
     labels = {r.label for r in results(plan, session, FakeBackend()) if r.trial.subject.name == "vm"}
     assert labels == {"vm@tcg"}
+
+
+def test_a_library_that_throws_costs_its_own_subjects(
+    catalogue: Catalogue, session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(FakeBackend, "open", lambda *_: {}["no such key"])
+    found = results(planned(catalogue, fake("a"), fake("b")), session, FakeBackend())
+    assert {(s.status, s.reason) for r in found for s in r.samples} == {(Status.SKIPPED, "KeyError: 'no such key'")}

@@ -1,0 +1,182 @@
+"""What can go wrong under a run of real engines: the message, what is kept, what is left behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from bench import read_run
+from bench.errors import ExitCode
+from tests.e2e.leftovers import left_behind
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+PATIENCE_S = 240
+
+
+class Running:
+    """`bench run` at work: its lines as they come."""
+
+    def __init__(self, results: Path, *words: str, **environment: str) -> None:
+        self.results = results
+        self.lines: list[str] = []
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "bench", "run", *words, "--results", str(results)],
+            cwd=ROOT, env={**os.environ, **environment}, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )  # fmt: skip
+
+    def until(self, wanted: Callable[[str], bool]) -> None:
+        """Read on until a line is as wanted."""
+        assert self.process.stdout is not None
+        deadline = time.monotonic() + PATIENCE_S
+        for line in self.process.stdout:
+            self.lines.append(line.rstrip())
+            if wanted(line):
+                return
+            assert time.monotonic() < deadline, self.text
+        pytest.fail(f"it ended before the awaited line:\n{self.text}")
+
+    def end(self) -> int:
+        """Read to the end; return the exit code."""
+        assert self.process.stdout is not None
+        self.lines += [line.rstrip() for line in self.process.stdout]
+        return self.process.wait(PATIENCE_S)
+
+    @property
+    def text(self) -> str:
+        """All it printed so far, on one line: a terminal's width breaks sentences anywhere."""
+        return " ".join(" ".join(self.lines).split())
+
+    @property
+    def folder(self) -> Path:
+        """The run's folder."""
+        return next(self.results.glob("*/run.json")).parent
+
+    def nothing_left(self) -> None:
+        """Assert that the run left nothing; what is dying may take a moment."""
+        deadline = time.monotonic() + 10
+        while (left := left_behind(self.folder.name)) and time.monotonic() < deadline:
+            time.sleep(0.2)
+        assert left == []
+
+    def ending(self) -> str:
+        """Return what run.json says of the end."""
+        return str(json.loads((self.folder / "run.json").read_text("utf-8"))["ending"])
+
+
+@pytest.fixture
+def started(tmp_path: Path) -> Iterator[Callable[..., Running]]:
+    """Start runs, and end them whatever the test found."""
+    running: list[Running] = []
+
+    def start(*words: str, results: Path = tmp_path, **environment: str) -> Running:
+        running.append(Running(results, *words, **environment))
+        return running[-1]
+
+    yield start
+    for one in running:
+        if one.process.poll() is None:
+            one.process.terminate()
+        one.end()
+        if one.process.stdout is not None:
+            one.process.stdout.close()
+
+
+def trial(line: str) -> bool:
+    return line.startswith("[") and "warm-up" not in line
+
+
+def pids(name: str, run_id: str) -> list[int]:
+    """Return the processes of this name that belong to the run."""
+    found = []
+    for place in Path("/proc").glob("[0-9]*"):
+        try:
+            if (place / "comm").read_text().strip() == name and run_id[-6:].encode() in (
+                place / "cmdline"
+            ).read_bytes():
+                found.append(int(place.name))
+        except OSError:
+            continue
+    return found
+
+
+def test_an_engine_that_dies_costs_its_own_trials(started: Callable[..., Running]) -> None:
+    run = started("startup", "--subject", "docker", "--subject", "process", DOCKER_HOST="")
+    run.until(trial)
+    engine = pids("dockerd", run.folder.name)
+    assert engine, "the run has a daemon of its own"
+    os.kill(engine[0], signal.SIGKILL)
+    assert run.end() == ExitCode.SOME_TRIALS_FAILED
+    rows = [r for r in read_run(run.folder).rows if r["metric"] == "requested→ready" and r["phase"] == "measure"]
+    assert len([r for r in rows if r["subject"] == "process" and r["status"] == "ok"]) == 6
+    failed = [r for r in rows if r["subject"] == "docker" and r["status"] == "failed"]
+    assert failed
+    assert all(r["value"] is None and "docker" in r["reason"] for r in failed)
+    assert run.ending() == "complete"
+    run.nothing_left()
+
+
+def test_sigterm_keeps_what_was_measured_and_leaves_nothing(started: Callable[..., Running]) -> None:
+    run = started(
+        "startup", "--subject", "docker", "--subject", "vm-direct-tuned", "--subject", "process", DOCKER_HOST=""
+    )
+    run.until(lambda line: trial(line) and "vm-direct-tuned" in line)
+    run.process.send_signal(signal.SIGTERM)
+    assert run.end() == ExitCode.TERMINATED
+    assert run.ending() == "terminated"
+    assert any(r["status"] == "ok" and r["phase"] == "measure" for r in read_run(run.folder).rows)
+    run.nothing_left()
+
+
+def test_kill_nine_leaves_nothing_either(started: Callable[..., Running]) -> None:
+    run = started("startup", "--subject", "docker", "--subject", "vm-direct-tuned", DOCKER_HOST="")
+    run.until(trial)
+    run.process.kill()
+    run.end()
+    assert any(r["status"] == "ok" for r in read_run(run.folder).rows)
+    run.nothing_left()
+
+
+def test_a_full_disk_is_said_and_what_fits_is_kept(started: Callable[..., Running], tmp_path: Path) -> None:
+    small = tmp_path / "small"
+    small.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(small)], check=True)
+    try:
+        run = started("startup", "--subject", "process", "--subject", "namespaces", results=small)
+        code = run.end()
+        assert code == ExitCode.SOME_TRIALS_FAILED, run.text
+        assert "results cannot be written" in run.text
+        assert "free some space" in run.text
+        assert any(r["status"] == "ok" for r in read_run(run.folder).rows)
+        run.nothing_left()
+    finally:
+        subprocess.run(["umount", "-l", str(small)], check=True)
+
+
+def test_without_any_engine_the_rest_is_measured(tmp_path: Path) -> None:
+    """A host that has bubblewrap and little else: what is missing is named with the command that brings it."""
+    hidden = "mount -t tmpfs tmpfs /usr/sbin && mount --bind /dev/null /usr/bin/qemu-system-x86_64"
+    words = [sys.executable, "-m", "bench", "run", "startup", "--results", str(tmp_path / "results")]
+    done = subprocess.run(
+        ["unshare", "--mount", "--propagation", "private", "sh", "-c", f'{hidden} && exec "$0" "$@"', *words],
+        cwd=ROOT, env={**os.environ, "DOCKER_HOST": "unix:///nowhere/docker.sock"}, text=True,
+        capture_output=True, timeout=PATIENCE_S, check=False,
+    )  # fmt: skip
+    said = " ".join((done.stdout + done.stderr).split())
+    assert done.returncode == ExitCode.DONE, said
+    run = read_run(next((tmp_path / "results").glob("*/run.json")).parent)
+    measured = {r["subject"] for r in run.rows if r["status"] == "ok"}
+    assert {"process", "namespaces"} <= measured
+    assert not any(name.startswith(("docker", "vm")) for name in measured)
+    skipped = {r["subject"] for r in run.rows if r["status"] == "skipped"}
+    assert {"docker", "vm-direct"} <= skipped
+    assert "apt" in said
+    assert "docker.io" in said
