@@ -139,6 +139,13 @@ class Condition(Declared):
             return f"{words} of the one before"
         return f"{words} of {', '.join(self.than)}" if self.than else words
 
+    @property
+    def text_in_full(self) -> str:
+        """The whole condition: "startup requested→ready (mode=warm): at least 60 s"; in brackets if it has no say."""
+        params = ", ".join(f"{key}={value}" for key, value in self.params.items())
+        text = f"{self.scenario} {self.metric}{f' ({params})' if params else ''}: {self.text}"
+        return text if self.decides else f"({text})"
+
 
 class Claim(Declared):
     """One popular sentence."""

@@ -34,6 +34,11 @@ class Doubt(StrEnum):
     NOISE = "the same subject differed from itself by as much"
     INTERVAL = "the interval holds the threshold"
 
+    @property
+    def word(self) -> str:
+        """Its name in a table: "too few"."""
+        return self.name.lower().replace("_", " ")
+
 
 class Bound(StrEnum):
     """What a measured value says of the true one."""

@@ -14,6 +14,7 @@ from bench.messages import Preparing
 from bench.progress import JsonLines, watcher_for
 from bench.store import Run, read_run
 from bench.summary import summarise
+from bench.verdicts import judge_by_files, with_verdicts
 
 if TYPE_CHECKING:
     from bench.guardian import Guardian
@@ -51,7 +52,8 @@ def _close_with(path: Path, page: Path | None, events: str) -> None:
 def _write_report(measured: Run) -> Path | None:
     """Make the HTML report beside the samples; say so if it cannot be made, and keep the results."""
     try:
-        return reporter()(measured, measured.path / "report.html")
+        judged = with_verdicts(measured, judge_by_files(measured))
+        return reporter()(judged, measured.path / "report.html")
     except BenchError as error:
         complain(error)
     except (ImportError, AttributeError) as error:

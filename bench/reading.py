@@ -18,6 +18,10 @@ app = typer.Typer(rich_markup_mode=None)
 Results = Annotated[Path | None, typer.Option("--results", metavar="DIR", help="Where runs are kept.")]
 RunName = Annotated[str | None, typer.Argument(metavar="[RUN]", help="A run's id, its beginning, or its folder.")]
 
+ClaimFiles = Annotated[
+    list[Path] | None, typer.Option("--claims", metavar="FILE.toml", help="Your own claims. Repeatable.")
+]
+
 
 def results_folder() -> Path:
     """Return where runs are kept: $BENCH_RESULTS, else results/ of this project."""
@@ -56,6 +60,7 @@ def report(
     results: Results = None,
     out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Where to write the page.")] = None,
     open_it: Annotated[bool, typer.Option("--open", help="Show it in the browser.")] = False,
+    claims: ClaimFiles = None,
 ) -> None:
     """Make the HTML report of a run.
 
@@ -63,12 +68,42 @@ def report(
     """
     from bench.measure import reporter
     from bench.store import find_run, read_run
+    from bench.verdicts import judge_by_files, with_verdicts
 
     path = find_run(results or results_folder(), run)
-    page = reporter()(read_run(path), out or path / "report.html")
+    found = read_run(path)
+    judged = with_verdicts(found, judge_by_files(found, tuple(claims or ())))
+    page = reporter()(judged, out or path / "report.html")
     typer.echo(str(page))
     if open_it:
         typer.launch(page.resolve().as_uri())
+
+
+@app.command()
+def claims(
+    run: RunName = None,
+    results: Results = None,
+    claims: ClaimFiles = None,
+    about: Annotated[str, typer.Option(metavar="CLAIM", help="Only this one, with all its evidence.")] = "",
+) -> None:
+    """Judge the popular sentences from a run.
+
+    The newest run, if none is named. Supported, refuted, depends (on the subject), not measurable here (in this way,
+    on this host) or not measured (that question was not asked): each with the reason.
+    """
+    from bench.store import find_run, read_run
+    from bench.text import did_you_mean
+    from bench.verdict_screens import judgement_screen, verdicts_screen
+    from bench.verdicts import judge_by_files
+
+    found = judge_by_files(read_run(find_run(results or results_folder(), run)), tuple(claims or ()))
+    by_id = {judgement.claim.id: judgement for judgement in found}
+    if about and about not in by_id:
+        raise UsageError(f'there is no claim "{about}"', did_you_mean(about, by_id))
+    if about:
+        judgement_screen(answers(), by_id[about])
+    else:
+        verdicts_screen(answers(), found)
 
 
 @app.command(no_args_is_help=True)

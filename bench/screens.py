@@ -12,6 +12,7 @@ from bench.sample import Phase
 from bench.summary import Answer, Summary, Trouble, format_cell, format_ratio, summarise
 from bench.text import plural
 from bench.units import Unit, format_value
+from bench.verdicts import in_a_line
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -49,7 +50,10 @@ def closing(console: Console, run: Run, report: Path | None = None) -> None:
         console.print(_trouble(trouble))
     findings = [finding for finding in run.info.get("findings") or () if isinstance(finding, Mapping)]
     findings_screen(console, findings, most=4)
-    if summary.troubles or findings:
+    verdicts = in_a_line(run)
+    if verdicts:
+        console.print(hanging("claims", verdicts))
+    if summary.troubles or findings or verdicts:
         console.print()
     _paths(console, run, report)
 

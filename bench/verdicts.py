@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.claims import Claim, known_scenarios, load
+from bench.errors import ScenarioError
 from bench.evidence import Doubt, Evidence, Outcome
 from bench.gathering import Seen, gather
 from bench.store import Run
@@ -72,6 +73,21 @@ def judge_by_files(run: Run, extra: tuple[Path, ...] = ()) -> tuple[Judgement, .
         ScenarioError: a file of claims is wrong.
     """
     return judge(run, load(extra=extra), known_scenarios())
+
+
+def in_a_line(run: Run) -> str:
+    """Return what a run decides of the suite's claims in one line, or "" if it decides none."""
+    try:
+        judgements = judge_by_files(run)
+    except ScenarioError as error:
+        return error.message
+    parts = []
+    for verdict in (ClaimVerdict.SUPPORTED, ClaimVerdict.REFUTED, ClaimVerdict.DEPENDS):
+        ids = [judgement.claim.id for judgement in judgements if judgement.verdict is verdict]
+        parts += [f"{verdict}: {', '.join(ids)}"] if ids else []
+    unmeasurable = sum(judgement.verdict is ClaimVerdict.NOT_MEASURABLE for judgement in judgements)
+    parts += [f"{ClaimVerdict.NOT_MEASURABLE}: {unmeasurable}"] if unmeasurable else []
+    return f"{'; '.join(parts)} → bench claims {run.run_id}" if parts else ""
 
 
 def told(judgement: Judgement) -> dict[str, Any]:
