@@ -50,7 +50,7 @@ class Churn:
             Unsupported: there is no such mode.
         """
         settings = self.bench.trial.scenario.settings
-        family, _, workers = mode.partition("-")
+        family, _, workers = mode.partition("-") if mode.startswith("parallel-") else (mode, "", "")
         few = "machine-" if self.bench.backend.accelerator(self.bench.trial.subject) else ""
         if family not in ("one-by-one", "parallel", "scheduled"):
             raise Unsupported(f"there is no mode {mode}", "modes: one-by-one, parallel-4, parallel-cpus, scheduled")

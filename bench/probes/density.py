@@ -12,11 +12,12 @@ from dataclasses import dataclass, replace
 
 from bench.backends.base import Instance
 from bench.clock import Event
+from bench.collectors.cpu import read_held
 from bench.collectors.meminfo import read_available, settle
 from bench.collectors.pool import pool_used
 from bench.errors import InstanceError
 from bench.probes.base import Workbench, status_of
-from bench.probes.ramp import Rule, Stop, read_state, room, slope
+from bench.probes.ramp import Rule, Stop, checkpoint, cost_of_one, read_state, room, slope
 from bench.sample import Sample, Status
 
 _SETTLE_S = 3.0
@@ -32,12 +33,14 @@ class Step:
         ready_s: requested→ready of the last of them, seconds; None at the foot of the ramp.
         available: MemAvailable, bytes.
         pool: bytes in use where the instances' bytes land; None: no disk of their own, or not on this host.
+        pss: memory of all their processes, bytes; None where it was not read: it takes longer the more there are.
     """
 
     alive: int
     ready_s: float | None
     available: int | None
     pool: int | None
+    pss: int | None = None
 
 
 def density(bench: Workbench) -> Iterator[Sample]:
@@ -48,10 +51,11 @@ def density(bench: Workbench) -> Iterator[Sample]:
         bench.wait(first, Event.READY)
     steps = [_read(bench, 0, None, 0)]
     with contextlib.ExitStack() as stack:
+        live: list[Instance] = []
         stop = rule.before_next(0, read_state())
         while stop is None:
             try:
-                step, stop = _climb(bench, stack, rule, steps)
+                step, stop = _climb(bench, stack, rule, steps, live)
             except InstanceError as error:
                 yield bench.missing("requested→ready", error.message, status_of(error), instances=str(len(steps)))
                 stop = (Stop.FAILED, error.message)
@@ -75,7 +79,7 @@ def rule_of(settings: Mapping[str, float], *, machine: bool) -> Rule:
 
 
 def _climb(
-    bench: Workbench, stack: contextlib.ExitStack, rule: Rule, steps: Sequence[Step]
+    bench: Workbench, stack: contextlib.ExitStack, rule: Rule, steps: Sequence[Step], live: list[Instance]
 ) -> tuple[Step, tuple[Stop, str] | None]:
     """Start one more; return what it cost, and whether it took too long.
 
@@ -84,9 +88,14 @@ def _climb(
     """
     instance: Instance = stack.enter_context(bench.launched())
     bench.wait(instance, Event.READY)
+    live.append(instance)
     ready_s = instance.timeline.seconds(Event.REQUESTED, Event.READY) or 0.0
     first_s = next((step.ready_s for step in steps if step.ready_s is not None), ready_s)
-    step = _read(bench, len(steps), ready_s, _fell(steps[0], steps[-1]) or 0)
+    step = _read(bench, len(live), ready_s, _fell(steps[0], steps[-1]) or 0)
+    if checkpoint(len(live), rule.maximum):
+        pids = [pid for each in live for of_role in each.processes().values() for pid in of_role]
+        held = read_held(pids)
+        step = replace(step, pss=held.pss if held else None)
     return step, rule.after_start(first_s, ready_s)
 
 
@@ -114,8 +123,11 @@ def _costs(bench: Workbench, foot: Step, before: Step, step: Step) -> Iterator[S
     yield bench.sample("requested→ready", step.ready_s, instances=count)
     yield bench.sample("memory-step", _fell(before, step), instances=count)
     yield bench.sample("memory-taken", _fell(foot, step), instances=count)
-    yield bench.sample("disk-step", _grew(before, step), instances=count)
-    yield bench.sample("disk-taken", _grew(foot, step), instances=count)
+    if step.pool is not None:
+        yield bench.sample("disk-step", _grew(before, step), instances=count)
+        yield bench.sample("disk-taken", _grew(foot, step), instances=count)
+    if step.pss is not None:
+        yield bench.sample("pss-taken", step.pss, instances=count)
 
 
 def _reached(bench: Workbench, rule: Rule, steps: Sequence[Step], stop: tuple[Stop, str]) -> Iterator[Sample]:
@@ -123,17 +135,16 @@ def _reached(bench: Workbench, rule: Rule, steps: Sequence[Step], stop: tuple[St
     reached = bench.sample("instances-reached", steps[-1].alive)
     yield replace(reached, reason=f"{stop[0]}: {stop[1]}")
     yield replace(reached, reason=stop[1], params={"part": "stop", "stop": str(stop[0])})
-    memory = slope([(s.alive, fell) for s in steps if (fell := _fell(steps[0], s)) is not None])
-    disk = slope([(s.alive, grew) for s in steps if (grew := _grew(steps[0], s)) is not None])
-    few = "a slope needs three points"
-    yield bench.missing("memory-each", few) if memory is None else bench.sample("memory-each", memory)
-    no_disk = few if steps[0].pool is not None else "it has no disk of its own, or not on this host"
-    yield bench.missing("disk-each", no_disk) if disk is None else bench.sample("disk-each", disk)
-    fit = room(steps[0].available, read_state().total, memory, rule)
-    if fit is None:
-        yield bench.missing("instances-computed", "what one instance takes of the memory could not be told from noise")
+    pss = slope([(step.alive, step.pss) for step in steps if step.pss is not None])
+    taken = [(step.alive, fell) for step in steps if (fell := _fell(steps[0], step)) is not None]
+    yield _each(bench, "pss-each", pss)
+    yield _each(bench, "memory-each", slope(taken))
+    if steps[0].pool is None:
+        reason = "it has no disk of its own, or not on this host"
+        yield from (bench.missing(name, reason) for name in ("disk-each", "disk-step", "disk-taken"))
     else:
-        yield bench.sample("instances-computed", fit)
+        points = [(step.alive, grew) for step in steps if (grew := _grew(steps[0], step)) is not None]
+        yield _each(bench, "disk-each", slope(points))
     started = [step.ready_s for step in steps if step.ready_s]
     if len(started) < 2:
         yield bench.missing("start-slowdown", "it takes two starts", Status.FAILED)
@@ -141,3 +152,15 @@ def _reached(bench: Workbench, rule: Rule, steps: Sequence[Step], stop: tuple[St
         yield bench.sample("start-slowdown", started[-1] / started[0])
     left = _fell(steps[0], _read(bench, 0, None, 0))
     yield bench.sample("memory-left", left)
+    cost, account = cost_of_one(pss, slope(taken), left, taken[-1][1] if taken else None)
+    fit = room(steps[0].available, read_state().total, cost, rule)
+    if fit is None:
+        yield bench.missing("instances-computed", "what one more takes of the memory is not known")
+    else:
+        yield replace(bench.sample("instances-computed", fit), reason=account)
+
+
+def _each(bench: Workbench, metric: str, value: float | None) -> Sample:
+    if value is None:
+        return bench.missing(metric, "a slope needs three points")
+    return bench.sample(metric, value)

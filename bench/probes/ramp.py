@@ -92,12 +92,35 @@ def read_state(root: Path = Path("/")) -> State:
     return State(total=figures.get("MemTotal"), available=figures.get("MemAvailable"), pressure=waiting.get("memory"))
 
 
+def checkpoint(alive: int, maximum: int) -> bool:
+    """Say whether to read at this step what takes longer the more there are: at first, then about ten times."""
+    return alive <= 3 or alive % max(1, maximum // 10) == 0
+
+
 def slope(points: Sequence[tuple[int, float]]) -> float | None:
     """Return the least-squares slope, per instance; None below three points."""
     if len(points) < 3:
         return None
     counts, values = zip(*points, strict=True)
     return statistics.linear_regression(counts, values).slope
+
+
+def cost_of_one(
+    pss: float | None, referee: float | None, left: float | None, taken: float | None
+) -> tuple[float | None, str]:
+    """Return what one more instance takes of the memory, bytes, and by whose account.
+
+    The referee, the slope of MemAvailable, sees kernel memory too. It is believed if the host was quiet: if what had
+    not come back at the end (or came back too much) is at most a quarter of what all instances took. Else it is PSS.
+
+    Args:
+        pss, referee: slopes of the two accounts, bytes per instance.
+        left, taken: what was not given back after all were removed, and what all took together, bytes.
+    """
+    quiet = left is not None and taken is not None and abs(left) <= taken / 4
+    if quiet and referee is not None and referee > 0:
+        return referee, "by the host's available memory"
+    return pss, "by PSS, without kernel memory: the host's memory moved by itself, an upper bound"
 
 
 def room(available: int | None, total: int | None, per_instance: float | None, rule: Rule) -> float | None:
