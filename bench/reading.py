@@ -1,4 +1,4 @@
-"""The commands that read runs and measure nothing: list, report, compare, export."""
+"""The commands that read runs and measure nothing: runs, report, compare, export."""
 
 # ruff: noqa: FBT002  # the signatures are the command line
 
@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from bench.console import answers
-from bench.errors import UsageError
+from bench.errors import ExitCode, UsageError
 
 app = typer.Typer(rich_markup_mode=None)
 
@@ -138,3 +138,57 @@ def compare(
     compared = [headlines_only(c, headlines(known[0])) for c in compare_runs(known, margin=margin)]
     between_screen(answers(), compared)
     raise typer.Exit(gate(compared, fail_on or ()))
+
+
+@app.command(no_args_is_help=True)
+def export(
+    form: Annotated[str, typer.Option("--format", "-f", metavar="FORMAT", help="One of the list above.")],
+    run: RunName = None,
+    results: Results = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Instead of the screen.")
+    ] = None,
+) -> None:
+    """Write a run in the words of another tool.
+
+    \b
+    csv                   every sample, warm-up and failures too, one a line
+    csv-estimates         one line a metric: median, 95 % interval, n, failures
+    markdown              the headline tables, for a job's summary or a comment
+    json                  facts, estimates and comparisons in the suite's own form
+    pytest-benchmark      for pytest-benchmark compare; times only
+    hyperfine             for hyperfine's plotting scripts; times only
+    bmf                   Bencher's metric format
+    github-action         github-action-benchmark, customSmallerIsBetter
+    github-action-bigger  the same, customBiggerIsBetter: one direction a file
+    openmetrics           for Prometheus and node_exporter's textfile collector
+
+    The newest run, if none is named. What a format cannot hold is left out and told on standard error. A value that
+    is missing is left out, never 0. Exit code 3 if the format found nothing to hold.
+    """  # noqa: D301  # \b keeps the list's lines apart
+    from bench import exports
+    from bench.store import find_run, read_run
+
+    made = exports.export(read_run(find_run(results or results_folder(), run)), form)
+    if output is None:
+        typer.echo(made.text, nl=False)
+    else:
+        _write(output, made.text)
+    for line in made.notes:
+        typer.echo(f"bench: {line}", err=True)
+    if not made.count:
+        typer.echo(f"bench: this run has nothing that {form} could hold", err=True)
+        raise typer.Exit(ExitCode.NOTHING_MEASURED)
+
+
+def _write(path: Path, text: str) -> None:
+    """Write beside the file, then rename over it: a collector that reads meanwhile sees the old or the new one."""
+    from bench.errors import StoreError
+
+    part = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        part.write_text(text, "utf-8")
+        part.replace(path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise StoreError(f"{path} cannot be written: {error.strerror or error}", "choose another --output") from error
