@@ -15,11 +15,11 @@ from report.pictures import key_of
 
 ROLES: Mapping[str, tuple[str, int]] = {
     "workload": ("workload", 5),
-    "vmm": ("VMM with the guest's memory", 4),
+    "vmm": ("VMM with its guest", 4),
     "shim": ("shim", 1),
     "control-plane": ("control plane, shared by all", 0),
 }
-"""Title and shade of each owner of memory, by the name its samples carry as `part`, in the order of drawing."""
+"""Title and shade of each owner of memory or CPU time, by its samples' `part`, in the order of drawing."""
 
 _PHASE_SHADES = {
     "requested→created": 0, "created→started": 1, "created→init": 2, "started→kernel": 3, "kernel→init": 4,
@@ -76,11 +76,22 @@ def owners(view: View, scenario: ScenarioView, metric: MetricView, params: Param
     ]
     columns = [(part, cells) for part, cells in columns if any(cell.values for cell in cells.values())]
     totals = view.row(scenario.name, metric.name, params)
+    apart = ", without the control plane" if _is_apart(columns, totals) else ", all parts"
     return _figure(
         view, columns, totals, metric.unit,
         key=key_of(scenario.name, "owners", metric.name, *(f"{k} {v}" for k, v in rest)),
-        title=f"Whose memory it is: {metric.name}{words.at(rest)}", total_text=f"median of {metric.name}, all parts",
+        title=f"Whose it is: {metric.name}{words.at(rest)}", total_text=f"median of {metric.name}{apart}",
     )  # fmt: skip
+
+
+def _is_apart(columns: Sequence[Column], totals: Mapping[str, Cell]) -> bool:
+    """Say whether the totals leave the control plane out: it is there whether or not the instance is."""
+    for label, cell in totals.items():
+        parts = {part.key: estimate(cells[label].numbers) for part, cells in columns if label in cells}
+        found, total = {key: e.median for key, e in parts.items() if e}, estimate(cell.numbers)
+        if total and total.median < sum(found.values()) - found.get("control-plane", 0.0) / 2.0:
+            return True
+    return False
 
 
 def shares(view: View, scenario: ScenarioView) -> Figure | None:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from bench.compare import Comparison
 from bench.stats import Drift, drift, values_needed
 from bench.text import plural
-from bench.units import Unit, format_value
+from bench.units import Unit, format_interval, format_value
 from report import words
 from report.data import ScenarioView, View, clean, listing, mapping
 from report.figures import DriftChart
 from report.model import Figure, Note, Row, Table, Trust
 from report.pictures import ladder_scenario
+
+_KNOWN_WELL = 1.05
+"""An A/A pair whose interval reaches no further than this factor leaves nothing to warn of."""
 
 
 def trust(view: View) -> Trust:
@@ -55,10 +59,22 @@ def noise_floor(view: View) -> str:
         return "No A/A pair was measured: how large a difference of nothing looks here is unknown."
     most = max(told, key=lambda c: c.deviation or 1.0)
     share = (most.deviation or 1.0) - 1.0
+    pair = f"{most.subject} beside {most.baseline}, {most.metric}, {plural(most.blocks, 'block')}"
     return (
-        f"The same subject measured twice differed by up to {share:.1%} ({most.subject} beside {most.baseline}, "
-        f"{most.metric}, {plural(most.blocks, 'block')}). Smaller differences between subjects mean nothing here."
+        f"The same subject measured twice differed by {share:.1%} at most, medians of a pair compared ({pair}). "
+        f"Smaller differences between subjects mean nothing here. {_floor_known(told)}"
     )
+
+
+def _floor_known(told: Sequence[Comparison]) -> str:
+    """Say how well the floor is known: no better than the widest interval of an A/A pair."""
+    spans = [(max(c.high, 1.0 / c.low), c) for c in told if c.low and c.high]
+    if not spans:
+        return "No pair has enough blocks for an interval: how well the floor is known is unknown."
+    reach, widest = max(spans, key=lambda span: span[0])
+    interval = words.tight(format_interval(widest.ratio, widest.low, widest.high, Unit.RATIO))
+    text = f"The widest 95\u00a0% interval of a pair is {interval} ({widest.subject}, {widest.metric})"
+    return f"{text}: the floor itself is not known better than that." if reach > _KNOWN_WELL else f"{text}."
 
 
 def _floor_table(view: View) -> Table | None:

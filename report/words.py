@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from bench.compare import Comparison, Verdict
+from bench.compare import Comparison, Verdict, compare_cell
 from bench.stats import Estimate, values_needed
 from bench.text import plural
 from bench.units import Better, Unit, format_interval, format_value
-from report.data import Cell, MetricView, Params, ScenarioView, SubjectView, View
+from report.data import Cell, MetricView, Params, ScenarioView, SubjectView, View, clean, mapping
 from report.figures import Guide, tick_text
 
 UPPER_BOUND = "software emulation: an upper bound"
@@ -105,7 +106,59 @@ def answer(view: View, scenario: ScenarioView) -> str:
         bound = UPPER_BOUND if metric.better is not Better.HIGHER else LOWER_BOUND
         aside = f" ({bound})" if sign_of(subject, metric) else ""
         parts.append(f"{subject.label} {tight(sign_of(subject, metric) + value)}{aside}")
-    return f"{enumeration(parts)}."
+    beside = guest_beside_container(view, scenario)
+    return f"{enumeration(parts)}.{f' {beside}' if beside else ''}"
+
+
+def guest_beside_container(view: View, scenario: ScenarioView) -> str:
+    """Return the ratio people ask for: the last VM beside Docker, block by block; "" where there is none.
+
+    Beside the container of the same userland, if there is one: otherwise contents would be compared, not kinds. An
+    emulated guest's ratio is said as the bound that it is.
+    """
+    metric, params = scenario.metrics[scenario.headline], view.principal(scenario.name, scenario.headline)
+    cells = view.row(scenario.name, metric.name, params)
+    known = [s for s in view.ordered(cells) if cells[s.label].values and not s.twin_of]
+    guest = next((s for s in reversed(known) if s.family == "vm" and s.name != "vm-restored"), None)
+    containers = [s for s in known if s.family == "docker"]
+    if guest is None or not containers:
+        return ""
+    same = userland(view, guest.label)
+    container = next((s for s in containers if same and userland(view, s.label) == same), containers[0])
+    own, other = (_rows(view, scenario, subject.label, params) for subject in (guest, container))
+    c = compare_cell(own, other)
+    if c.ratio is None:
+        return ""
+    bound = {"≤ ": "at most ", "≥ ": "at least "}.get(sign_of(guest, metric), "")
+    ratio = tight(format_interval(c.ratio, c.low, c.high, Unit.RATIO))
+    kind = "as long as" if metric.unit is Unit.SECONDS else "as many as" if _counts(metric.unit) else "as much as"
+    verb = "takes" if metric.better is not Better.HIGHER else "reaches"
+    asides = [] if c.low is not None else [f"{plural(c.blocks, 'block')}: no interval"]
+    if same and userland(view, container.label) not in ("", same):
+        asides.append("of another userland")
+    aside = f" ({'; '.join(asides)})" if asides else ""
+    return f"{guest.label} {verb} {bound}{ratio} {kind} {container.label}{aside}."
+
+
+def userland(view: View, label: str) -> str:
+    """Return the name of the root file system a subject runs ("debian"); "" where the run does not tell."""
+    told = mapping(mapping(view.info.get("manifests")).get(label))
+    return clean(told.get("rootfs") or told.get("root file system"), 80).partition(" ")[0]
+
+
+def _counts(unit: Unit) -> bool:
+    return unit in (Unit.COUNT, Unit.PER_SECOND)
+
+
+def _rows(view: View, scenario: ScenarioView, label: str, params: Params) -> list[Mapping[str, Any]]:
+    """Return the measured values of one subject's headline as rows."""
+    wanted = (scenario.name, label, scenario.headline, "ok")
+    return [
+        row
+        for row in view.rows
+        if (row["scenario"], row["subject"], row["metric"], row["status"]) == wanted and row["phase"] != "warmup"
+        and tuple(sorted((k, v) for k, v in row["params"].items() if k != "place")) == params
+    ]  # fmt: skip
 
 
 def evidence(view: View, scenario: ScenarioView) -> str:
@@ -118,12 +171,14 @@ def evidence(view: View, scenario: ScenarioView) -> str:
         return ""
     few, many = min(counts), max(counts)
     blocks = plural(many, "block") if few == many else f"{few} to {many} blocks"
-    ratios = []
+    ratios, sure = [], False
     for subject in representatives(view, scenario, params):
         c = view.comparisons.get((scenario.name, subject.label, metric.name, params))
         if c is not None and c.ratio is not None:
             ratios.append(f"{subject.label} {tight(format_interval(c.ratio, c.low, c.high, Unit.RATIO))}")
-    beside = f" Beside {scenario.baseline}, with 95 % intervals: {enumeration(ratios)}." if ratios else ""
+            sure = sure or c.low is not None
+    certainty = "with 95\u00a0% intervals" if sure else "without intervals"
+    beside = f" Beside {scenario.baseline}, {certainty}: {enumeration(ratios)}." if ratios else ""
     enough = "" if many >= values_needed() else f" Below {values_needed()} blocks there is no interval and no verdict."
     return f"{measured(metric)}{at(params)}. Medians over {blocks}.{beside}{enough}"
 

@@ -35,20 +35,35 @@ def test_an_answer_names_every_family_once_and_the_dearest_guest(page: Page):
     plain = answer.sentence.replace("\u00a0", " ").replace("\u2060", "")
     assert plain == (
         "process 4.08 ms, docker 408 ms, vm-bare@kvm 306 ms and "
-        "vm-distro@tcg ≤ 40.8 s (software emulation: an upper bound)."
+        "vm-distro@tcg ≤ 40.8 s (software emulation: an upper bound). "
+        "vm-distro@tcg takes at most 100.0× [100.0–100.0] as long as docker."
+    )
+
+
+def test_a_guest_is_put_beside_the_container_of_its_own_userland():
+    manifests = {"podman": {"root file system": "debian (1)"}, "docker": {"root file system": "minimal (2)"},
+                 "vm-distro@tcg": {"rootfs": "debian"}}  # fmt: skip
+    run = make_run(manifests=manifests)
+    assert "as long as docker (of another userland)." in build(run).answers[0].sentence
+    rows = [r for r in run.rows if r["subject"] != "podman"]
+    rows += [row("startup", "podman", "requested→ready", 0.5, b, trial=b * 10 + 9) for b in range(9)]
+    assert (
+        "as long as podman." in build(Run(path=run.path, info=run.info, facts={}, rows=tuple(rows))).answers[0].sentence
     )
 
 
 def test_an_answer_rests_on_both_events_names_blocks_and_intervals(page: Page):
     evidence = page.answers[0].evidence.replace("\u00a0", " ").replace("\u2060", "")
     assert evidence.startswith("requested→ready, until the workload answers. Medians over 6 to 9 blocks.")
-    assert "docker 100× [" in evidence
+    assert "Beside process, with 95 % intervals: docker 100× [" in evidence
     assert "no verdict" not in evidence
 
 
 def test_below_six_blocks_no_interval_and_no_verdict_is_given():
     few = build(make_run(blocks=5))
     assert "Below 6 blocks there is no interval and no verdict." in few.answers[0].evidence
+    assert "Beside process, without intervals: docker 100×" in few.answers[0].evidence.replace("\u00a0", " ")
+    assert "as long as docker (4 blocks: no interval)." in few.answers[0].sentence
     assert {cell.verdict for r in few.matrix.rows for cell in r.cells} <= {
         "inconclusive",
         "baseline",
@@ -158,10 +173,26 @@ def test_the_noise_floor_is_what_the_twins_differ_by(page: Page):
     said = dict(page.trust.lines)["noise floor"]
     assert "process-twin beside process" in said
     assert "0.5%" in said
+    assert "The widest 95 % interval of a pair is" in said.replace("\u00a0", " ")
+    assert "not known better" not in said
     alone = make_run()
     rows = tuple(r for r in alone.rows if r["subject"] != "process-twin")
     without = build(Run(path=alone.path, info=alone.info, facts={}, rows=rows))
     assert "No A/A pair" in dict(without.trust.lines)["noise floor"]
+
+
+def test_a_floor_is_known_no_better_than_its_interval():
+    run = make_run()
+    wild = tuple(
+        {**r, "value": r["value"] * (1.0, 0.5, 2.0)[r["block"] % 3]}
+        if r["subject"] == "process-twin" and r["value"] is not None
+        else r
+        for r in run.rows
+    )
+    said = dict(build(Run(path=run.path, info=run.info, facts={}, rows=wild)).trust.lines)["noise floor"]
+    assert "not known better than that" in said
+    few = dict(build(make_run(blocks=5)).trust.lines)["noise floor"]
+    assert "No pair has enough blocks for an interval" in few
 
 
 def test_what_was_not_read_is_unknown_and_never_zero(page: Page):
