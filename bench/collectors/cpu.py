@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from bench.collectors.procfs import PROC, read_memory, thread_cpu_ns
+from bench.collectors.procfs import PROC, read_memory
 
 TICK_NS = 10_000_000
 """The longest scheduler tick a kernel is configured with (CONFIG_HZ = 100)."""
@@ -209,9 +209,3 @@ def _state(path: Path) -> str:
         return path.read_text("utf-8", "replace").rpartition(")")[2].split()[0]
     except (OSError, IndexError):
         return ""
-
-
-def threads_cpu_ns(pid: int, proc: Path = PROC) -> int | None:
-    """Return what the living threads alone have used, nanoseconds: a check on `process_cpu_ns`, never above it."""
-    times = thread_cpu_ns(pid, proc)
-    return None if times is None else sum(times.values())

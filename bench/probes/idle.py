@@ -15,8 +15,8 @@ from bench.backends.base import Instance, Role
 from bench.clock import Event
 from bench.collectors.cgroup import Group, cpu_group, read_cpu_ns
 from bench.collectors.cpu import Held, Reading, Use, between, read_held, read_use
-from bench.errors import InstanceDied
-from bench.probes.base import Workbench
+from bench.errors import InstanceDied, InstanceError
+from bench.probes.base import Workbench, status_of
 from bench.sample import Sample, Status
 
 TOTAL = "total"
@@ -60,17 +60,33 @@ def idle(bench: Workbench) -> Iterator[Sample]:
     settings = bench.trial.scenario.settings
     window_s, patience_s = settings["window_s"], settings["settle_s"]
     yield from _without_instance(bench, window_s, patience_s)
+    try:
+        before, after = _with_instance(bench, window_s, patience_s)
+    except InstanceError as error:
+        # The daemons' figures have the same names: without these samples nobody would see that the instance's lack.
+        for name in (*_RATES, *_DRIFTS):
+            yield bench.missing(name, error.message, status_of(error), part=TOTAL, instances="1")
+        raise
+    yield from _parts(bench, before, after, "1")
+    yield from _group(bench, before, after)
+    yield bench.sample("window", _use(before, after, TOTAL).seconds)
+
+
+def _with_instance(bench: Workbench, window_s: float, patience_s: float) -> tuple[Moment, Moment]:
+    """Launch one, wait until it is ready and calm, leave it alone; return both ends of the window.
+
+    Raises:
+        InstanceError: it did not become ready, or it ended.
+    """
     with bench.launched() as instance:
         bench.wait(instance, Event.READY)
         pid = instance.cgroup_pid()
         group = None if pid is None else cpu_group(pid)
         _settle(bench, lambda: _of_instance(bench, instance), patience_s)
-        before, after = _watch(lambda: _of_instance(bench, instance), group, window_s)
+        ends = _watch(lambda: _of_instance(bench, instance), group, window_s)
         if not instance.alive():
             raise InstanceDied(f"{instance.name} ended while it was left alone: {instance.last_words()}")
-    yield from _parts(bench, before, after, "1")
-    yield from _group(bench, before, after)
-    yield bench.sample("window", _use(before, after, TOTAL).seconds)
+    return ends
 
 
 def _without_instance(bench: Workbench, window_s: float, patience_s: float) -> Iterator[Sample]:

@@ -1,0 +1,138 @@
+"""The idle probe on real processes with known habits."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from bench.backends.base import Role, Session
+from bench.collectors.cgroup import Group
+from bench.plan import Trial
+from bench.probes import idle as probe
+from bench.runner import run_trial
+from bench.sample import Phase, Sample, Status
+from bench.scenario import Profile, Subject, load
+from tests.unit.children import BURNER, SLEEPER, Keepers, child
+
+WINDOW_S = 1.5
+
+
+def trial() -> Trial:
+    settings = {"window_s": WINDOW_S, "settle_s": 0.0}
+    scenario = load().scenarios["idle"].model_copy(update={"settings": settings})
+    return Trial(
+        index=0, scenario=scenario, subject=Subject(name="keeper", title="k", backend="fake"), block=0, position=0,
+        phase=Phase.MEASURE, profile=Profile(name="quick", blocks=1, warmup=0), expected_s=1.0,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def session(tmp_path: Path) -> Session:
+    return Session(run_id="test-000000", directory=tmp_path, scratch=tmp_path, cache=tmp_path)
+
+
+def measured(backend: Keepers, session: Session) -> dict[tuple[str, str, str], Sample]:
+    result = run_trial(trial(), backend, session)
+    return {(s.metric, s.params.get("part", ""), s.params.get("instances", "")): s for s in result.samples}
+
+
+def values(samples: Mapping[tuple[str, str, str], Sample], metric: str) -> dict[tuple[str, str], float]:
+    return {
+        (part, count): s.value for (name, part, count), s in samples.items() if name == metric and s.value is not None
+    }
+
+
+def test_each_part_is_charged_what_it_used(session: Session) -> None:
+    with child(BURNER, "0.2") as guest, child(SLEEPER) as shim, child(BURNER, "0.05") as daemon:
+        backend = Keepers({Role.VMM: (guest.pid,), Role.SHIM: (shim.pid,)}, [daemon.pid])
+        samples = measured(backend, session)
+    cpu = values(samples, "cpu")
+    assert cpu["vmm", "1"] == pytest.approx(0.2 * 3600, rel=0.15)
+    assert cpu["shim", "1"] == 0.0
+    assert cpu["total", "1"] == pytest.approx(cpu["vmm", "1"] + cpu["shim", "1"])
+    assert cpu["control-plane", "0"] == pytest.approx(0.05 * 3600, rel=0.5)
+    assert cpu["with-engine", "1"] == pytest.approx(cpu["total", "1"] + cpu["control-plane", "1"], rel=1e-6)
+    assert values(samples, "wakeups")["total", "1"] <= values(samples, "switches")["total", "1"]
+    assert values(samples, "window")["", ""] == pytest.approx(WINDOW_S, abs=0.3)
+    assert samples["cpu-group", "", ""].status is Status.UNSUPPORTED
+    assert backend.live == 0
+
+
+def test_every_figure_has_bounds_or_a_resolution(session: Session) -> None:
+    with child(SLEEPER) as asleep:
+        samples = measured(Keepers({Role.WORKLOAD: (asleep.pid,)}), session)
+    cpu, resolution = samples["cpu", "total", "1"], samples["cpu-resolution", "total", "1"]
+    assert cpu.low == cpu.value == 0.0
+    assert cpu.high is not None
+    assert resolution.value == pytest.approx(cpu.high)
+    assert 0 < cpu.high < 0.36, "0.01 % of a core"
+    drift = samples["anon-drift", "total", "1"]
+    assert drift.value == 0.0
+    assert drift.low is not None
+    assert drift.low == pytest.approx(-1024 * 3600 / WINDOW_S, rel=0.1)
+
+
+def test_memory_that_grows_is_seen(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    growing = "import sys; print('here', flush=True); sys.stdin.readline(); x = b'x' * (4 << 20); sys.stdin.read()"
+    with child(growing) as process:
+
+        def sleep(seconds: float) -> None:
+            assert process.stdin is not None
+            process.stdin.write(b"go\n")
+            process.stdin.flush()
+            real(seconds)
+
+        real = time.sleep
+        monkeypatch.setattr(time, "sleep", sleep)
+        samples = measured(Keepers({Role.WORKLOAD: (process.pid,)}), session)
+    window = values(samples, "window")["", ""]
+    for metric in ("anon-drift", "pss-drift"):
+        grown = values(samples, metric)["total", "1"] / 3600 * window
+        assert grown == pytest.approx(4 << 20, abs=200_000)
+
+
+def test_a_process_that_ends_makes_its_parts_fail_and_no_other(session: Session) -> None:
+    ending = "import sys, time; print('here', flush=True); time.sleep(0.7)"
+    with child(SLEEPER) as stays, child(ending) as ends:
+        # As long as nobody has reaped it, its clock tells what it used.
+        threading.Thread(target=ends.wait).start()
+        samples = measured(Keepers({Role.VMM: (stays.pid,), Role.WORKLOAD: (ends.pid,)}), session)
+    assert samples["cpu", "vmm", "1"].status is Status.OK
+    for part in ("workload", "total"):
+        assert samples["cpu", part, "1"].status is Status.FAILED
+        assert str(ends.pid) in samples["cpu", part, "1"].reason
+        assert samples["pss-drift", part, "1"].status is Status.FAILED
+
+
+def test_an_instance_that_dies_is_no_measurement(session: Session) -> None:
+    with child(SLEEPER) as asleep:
+        backend = Keepers({Role.WORKLOAD: (asleep.pid,)})
+        backend.dead = True
+        samples = measured(backend, session)
+    assert samples["cpu", "total", "1"].status is Status.FAILED
+    assert "it was dead" in samples["cpu", "total", "1"].reason
+    assert samples["window", "", ""].status is Status.FAILED
+
+
+def test_without_daemons_or_processes_it_says_so(session: Session) -> None:
+    samples = measured(Keepers(), session)
+    assert samples["cpu", "control-plane", "0"].reason == "no daemon of an engine is involved"
+    assert samples["cpu", "total", "1"].reason == "it has no process on this host"
+    assert {s.metric for s in samples.values()} == {m.name for m in load().scenarios["idle"].metrics}
+
+
+def test_the_groups_own_account_stands_beside(
+    session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "cpuacct.usage").write_text("5000000000\n")
+    group = Group(version=1, name="/own", path=tmp_path)
+    monkeypatch.setattr(probe, "cpu_group", lambda pid: group if pid else None)
+    with child(SLEEPER) as asleep:
+        backend = Keepers({Role.WORKLOAD: (asleep.pid,)})
+        backend.grouped = asleep.pid
+        samples = measured(backend, session)
+    assert values(samples, "cpu-group")["", ""] == 0.0
