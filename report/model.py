@@ -6,7 +6,7 @@ import csv
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bench.store import Run
 from bench.text import plural
@@ -14,6 +14,9 @@ from bench.units import format_value
 from report import glossary, words
 from report.data import ScenarioView, View, clean, mapping, view
 from report.figures import Chart
+
+if TYPE_CHECKING:
+    from report.cards import Claims
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,7 +146,7 @@ class Page:
     ending: str
     emulated: bool
     answers: tuple[Answer, ...]
-    claims: Table | None
+    claims: Claims | None
     matrix: Matrix
     ladder: Figure | None
     forest: Figure | None
@@ -161,7 +164,7 @@ class Page:
 
 def build(run: Run) -> Page:
     """Return everything the report of a run says. Pure: the same run gives the same page."""
-    from report import pictures, sections, setting, trust
+    from report import cards, pictures, sections, setting, trust
 
     seen = view(run)
     first = pictures.ladder_scenario(seen)
@@ -170,7 +173,7 @@ def build(run: Run) -> Page:
         lead=_lead(seen), ending=clean(run.info.get("ending"), 200) or "unknown",
         emulated=any(s.emulated for s in seen.subjects.values()),
         answers=tuple(_answer(seen, scenario) for scenario in seen.scenarios.values()),
-        claims=setting.claims(seen), matrix=matrix(seen),
+        claims=cards.claims(seen), matrix=matrix(seen),
         ladder=pictures.ladder(seen, first) if first else None,
         forest=pictures.forest(seen, first, "forest") if first else None,
         trust=trust.trust(seen),

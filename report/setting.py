@@ -1,4 +1,4 @@
-"""Where and on what: the host's facts, what each subject is made of, how to repeat the run, the verdicts on claims."""
+"""Where and on what: the host's facts, what each subject is made of, how to repeat the run."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from bench.units import Unit, format_value
-from report.data import FAMILIES, View, clean, listing, mapping
+from report.data import FAMILIES, View, clean, mapping
 from report.model import Row, Table
 from report.pictures import FAMILY_TITLES
 
@@ -99,23 +99,3 @@ def command(view: View) -> str:
     seed = clean(view.info.get("seed"), 40)
     text = text or "bench run all"
     return text if not seed or "--seed" in text else f"{text} --seed {shlex.quote(seed)}"
-
-
-def claims(view: View) -> Table | None:
-    """Return the verdicts on the popular sentences that the run carries, or None."""
-    rows = []
-    for told in map(mapping, listing(view.info.get("claims"))):
-        cells = tuple(clean(told.get(key)) or "–" for key in ("verdict", "reason"))
-        rows.append(
-            Row(
-                head=clean(told.get("english")) or clean(told.get("id"), 80),
-                cells=cells,
-                note=clean(told.get("quotation")),
-            )
-        )
-    columns = ("sentence", "verdict", "why")
-    return (
-        Table(caption="The popular sentences, judged from this run", columns=columns, rows=tuple(rows))
-        if rows
-        else None
-    )

@@ -303,3 +303,50 @@ def test_values_of_zero_and_below_are_drawn_and_have_no_ratio():
     cells = {r.label: r.cells[0] for r in made.matrix.rows}
     assert cells["docker"].value == "-16.0 KiB"
     assert cells["docker"].verdict == "inconclusive"
+
+
+CLAIM = {
+    "id": "minutes", "quotation": "虚拟机需要数分钟启动", "english": "a VM takes minutes", "source": "a page",
+    "measured": "from … to …", "forgets": "", "verdict": "refuted", "reason": "fails for vm-bare",
+    "evidence": [
+        {"text": f"vm-{n} 1 s", "condition": "at least 60 s", "metric": "requested→ready", "scenario": "startup",
+         "value": 1.0, "outcome": "fails", "decides": True, "reason": ""}
+        for n in range(9)
+    ] + [{"text": "process 4 ms", "condition": "at least 60 s", "metric": "m", "value": 0.004, "outcome": "holds",
+          "decides": False}],
+}  # fmt: skip
+
+
+def test_every_claim_has_a_card_and_those_not_measured_are_counted_and_kept():
+    later = {"id": "later", "english": "it nests", "verdict": "not measured", "reason": "nobody asks it yet"}
+    found = build(make_run(claims=[later, CLAIM, {**CLAIM, "verdict": "not measurable here"}])).claims
+    assert found is not None
+    assert [text for _, _, text in found.counts] == ["1 refuted", "1 not measurable here", "1 not measured"]
+    assert [card.verdict for card in found.judged] == ["refuted", "not measurable here"]
+    assert [(card.english, card.reason) for card in found.unmeasured] == [("it nests", "Nobody asks it yet.")]
+    assert len({sign for sign, _, _ in found.counts}) == 3
+
+
+def test_a_card_carries_the_quotation_in_its_language_and_the_numbers_that_decide():
+    found = build(make_run(claims=[CLAIM])).claims
+    assert found is not None
+    card = found.judged[0]
+    assert (card.language, card.quotation) == ("zh", CLAIM["quotation"])
+    ((condition, texts),) = card.numbers
+    assert condition == "requested→ready at least 60 s"
+    assert texts[0].replace("\u00a0", " ") == "✕ vm-0 1 s"
+    assert texts[-1] == "and 3 more, below"
+    assert card.evidence is not None
+    assert len(card.evidence.rows) == 10
+    assert card.evidence.rows[-1].note == "beside it, without a say"
+
+
+def test_a_subjects_name_keeps_its_small_letter_at_the_beginning_of_a_reason():
+    found = build(make_run(claims=[{**CLAIM, "reason": "docker: 1 block"}, CLAIM])).claims
+    assert found is not None
+    assert [card.reason for card in found.judged] == ["docker: 1 block.", "Fails for vm-bare."]
+
+
+@pytest.mark.parametrize("claims", [[3], [{"evidence": 3}], [{"evidence": [3, {"outcome": []}], "verdict": 4}]])
+def test_a_strangers_claims_cost_words_and_not_the_report(claims: list[Any]):
+    assert build(make_run(claims=claims)).claims is not None

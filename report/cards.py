@@ -1,0 +1,126 @@
+"""The popular sentences with what the run says of each: a card a sentence, those judged first."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from report import words
+from report.data import View, clean, listing, mapping
+from report.model import Row, Table
+
+VERDICTS: Mapping[str, tuple[str, str]] = {
+    "supported": ("●", "supported"),
+    "refuted": ("✕", "refuted"),
+    "depends": ("◐", "depends"),
+    "not measurable here": ("○", "unmeasurable"),
+    "not measured": ("–", "unmeasured"),
+}
+"""The shape and the class that go with each verdict, by its word in bench.verdicts, in the order of the summary."""
+
+SIGNS: Mapping[str, str] = {"holds": "●", "fails": "✕", "undecided": "○"}
+"""The shape of what one subject says of one condition."""
+
+_MOST_NUMBERS = 6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Card:
+    """One sentence and its verdict.
+
+    Attributes:
+        language: of the quotation, as HTML wants it ("zh"); "" where it is not told from English.
+        sign, kind: the verdict's shape and class.
+        numbers: condition by condition what was measured, the rest of it counted; all of it stands in `evidence`.
+    """
+
+    key: str
+    quotation: str
+    language: str
+    english: str
+    verdict: str
+    sign: str
+    kind: str
+    reason: str
+    numbers: tuple[tuple[str, tuple[str, ...]], ...]
+    measured: str
+    forgets: str
+    source: str
+    evidence: Table | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claims:
+    """All sentences: how many of each verdict as (shape, class, text), the cards judged, and those not measured."""
+
+    counts: tuple[tuple[str, str, str], ...]
+    judged: tuple[Card, ...]
+    unmeasured: tuple[Card, ...]
+
+
+def claims(view: View) -> Claims | None:
+    """Return the verdicts that the run carries (bench.verdicts.with_verdicts), or None."""
+    cards = [_card(view, told, place) for place, told in enumerate(map(mapping, listing(view.info.get("claims"))))]
+    if not cards:
+        return None
+    words_of = {**VERDICTS, **{card.verdict: (card.sign, card.kind) for card in cards}}
+    found = {word: sum(card.verdict == word for card in cards) for word in words_of}
+    return Claims(
+        counts=tuple((*words_of[word], f"{count} {word}") for word, count in found.items() if count),
+        judged=tuple(card for card in cards if card.kind != "unmeasured"),
+        unmeasured=tuple(card for card in cards if card.kind == "unmeasured"),
+    )
+
+
+def _card(view: View, told: Mapping[str, Any], place: int) -> Card:
+    verdict = clean(told.get("verdict"), 40) or "not measured"
+    sign, kind = VERDICTS.get(verdict, ("○", "unmeasurable"))
+    quotation, english = clean(told.get("quotation")), clean(told.get("english"))
+    evidence = [mapping(e) for e in listing(told.get("evidence"))]
+    return Card(
+        key=f"claim-{place}", quotation=quotation, language=_language(quotation),
+        english=english or clean(told.get("id"), 80), verdict=verdict, sign=sign, kind=kind,
+        reason=_said(view, clean(told.get("reason"))), numbers=_numbers(evidence),
+        measured=clean(told.get("measured")), forgets=clean(told.get("forgets")), source=clean(told.get("source")),
+        evidence=_evidence(evidence),
+    )  # fmt: skip
+
+
+def _language(text: str) -> str:
+    """Return "zh" for a text with Chinese characters (the unified ideographs), else ""."""
+    return "zh" if any("\u4e00" <= character <= "\u9fff" for character in text) else ""
+
+
+def _numbers(evidence: list[Mapping[str, Any]]) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """Return what was measured for each condition that has a say, each number with the shape of what it says."""
+    found: dict[str, list[str]] = {}
+    for e in evidence:
+        if e.get("decides") is True and e.get("value") is not None:
+            condition = f"{clean(e.get('metric'), 80)} {clean(e.get('condition'), 120)}"
+            sign = SIGNS.get(str(e.get("outcome")), "○")
+            found.setdefault(condition, []).append(f"{sign}\u00a0{words.tight(clean(e.get('text'), 200))}")
+    return tuple((condition, _few(texts)) for condition, texts in found.items())
+
+
+def _few(texts: list[str]) -> tuple[str, ...]:
+    more = len(texts) - _MOST_NUMBERS
+    return tuple(texts) if more <= 1 else (*texts[:_MOST_NUMBERS], f"and {more} more, below")
+
+
+def _said(view: View, reason: str) -> str:
+    """Return a reason as a sentence; the name of a subject at its beginning keeps its small letter."""
+    first = reason.partition(" ")[0].rstrip(",:;")
+    return f"{reason}." if first in view.subjects else words.sentence(reason)
+
+
+def _evidence(evidence: list[Mapping[str, Any]]) -> Table | None:
+    rows = tuple(
+        Row(head=clean(e.get("text"), 200) or clean(e.get("subject"), 120),
+            note="" if e.get("decides") is True else "beside it, without a say",
+            cells=(f"{clean(e.get('scenario'), 80)}, {clean(e.get('metric'), 80)}: {clean(e.get('condition'), 200)}",
+                   f"{SIGNS.get(str(e.get('outcome')), '○')} {clean(e.get('outcome'), 20)}", clean(e.get("reason"))))
+        for e in evidence
+    )  # fmt: skip
+    columns = ("measured [95 % interval]", "the condition", "outcome", "why it is not decided")
+    return Table(caption="Every number that was asked for this sentence", columns=columns, rows=rows) if rows else None
