@@ -29,8 +29,6 @@ def verdicts_screen(console: Console, judgements: Sequence[Judgement]) -> None:
 
 def judgement_screen(console: Console, judgement: Judgement) -> None:
     """Print one claim: where it stands, how it is judged, and what every subject says of every condition."""
-    from rich.markup import escape
-
     claim = judgement.claim
     source = ", ".join(filter(None, (claim.source.title, claim.source.date, claim.source.reference)))
     lines = [

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from bench.places import new_run_id, open_session
 from bench.backends import load_backend
 from bench.backends.base import Backend, Instance, Session
 from bench.clock import Event
+from bench.places import new_run_id, open_session
 from bench.plan import Trial, make_plan
 from bench.probes.base import Workbench
 from bench.scenario import Catalogue, Subject, load

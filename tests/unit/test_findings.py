@@ -11,7 +11,7 @@ import pytest
 from bench import findings
 from bench.collectors.host import State
 from bench.facts import Facts, read_facts
-from bench.findings import Level, KvmOutcome, find
+from bench.findings import KvmOutcome, Level, find
 
 GIB = 2**30
 
