@@ -1,0 +1,248 @@
+"""Churn on backends whose service takes a known time: what the clock, the queue and the refusals do."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.backends.base import Role, Session
+from bench.backends.fake import FakeBackend, FakeInstance
+from bench.clock import Event
+from bench.errors import InstanceDied
+from bench.plan import Trial
+from bench.probes import churn, churner
+from bench.probes.base import Workbench
+from bench.probes.ramp import State
+from bench.runner import run_trial
+from bench.sample import Phase, Sample, Status
+from bench.scenario import Profile, Subject, load
+from tests.unit.children import SLEEPER, Keepers, child
+
+MIB = 1 << 20
+
+
+class Slow(FakeBackend):
+    """Takes `service_s` to start one, `places` at a time; the launches whose numbers are in `dying` fail."""
+
+    def __init__(self, service_s: float, places: int = 100, dying: tuple[int, ...] = ()) -> None:
+        super().__init__()
+        self.service_s = service_s
+        self.dying = dying
+        self.asked_at: list[int] = []
+        self.threads: set[str] = set()
+        self.under_way = self.most = 0
+        self._places = threading.Semaphore(places)
+        self._lock = threading.Lock()
+
+    def launch(self, subject: Subject) -> FakeInstance:
+        with self._lock:
+            self.asked_at.append(time.monotonic_ns())
+            number = len(self.asked_at)
+            self.under_way += 1
+            self.most = max(self.most, self.under_way)
+            self.threads.add(threading.current_thread().name)
+        try:
+            with self._places:
+                time.sleep(self.service_s)
+            if number in self.dying:
+                raise InstanceDied("it died young")
+            instance = super().launch(subject)
+            instance.timeline._stamps[Event.REQUESTED] = self.asked_at[number - 1]
+            instance.timeline._stamps[Event.READY] = time.monotonic_ns()
+            return instance
+        finally:
+            with self._lock:
+                self.under_way -= 1
+
+
+@pytest.fixture
+def session(tmp_path: Path) -> Session:
+    for name in ("run", "scratch"):
+        (tmp_path / name).mkdir()
+    return Session(run_id="test-000000", directory=tmp_path / "run", scratch=tmp_path / "scratch", cache=tmp_path)
+
+
+def trial(mode: str, **settings: float) -> Trial:
+    told = {"one-by-one": 4, "parallel": 8, "scheduled": 8, "rate": 20, "at-once": 16, **settings}
+    scenario = load().scenarios["churn"].model_copy(update={"settings": told})
+    subject = Subject(name="slow", title="s", backend="fake", options={"ready_s": "0.0001"})
+    return Trial(
+        index=0, scenario=scenario, subject=subject, params={"mode": mode}, block=0, position=0, phase=Phase.MEASURE,
+        profile=Profile(name="quick", blocks=1, warmup=0), expected_s=1.0,
+    )  # fmt: skip
+
+
+def run(backend: FakeBackend, session: Session, mode: str, **settings: float) -> list[Sample]:
+    backend.open(session)
+    planned = trial(mode, **settings)
+    backend.prepare(planned.subject)
+    return list(run_trial(planned, backend, session).samples)
+
+
+def values(samples: list[Sample], metric: str, **params: str) -> list[float]:
+    return [s.value for s in samples if s.metric == metric and s.params == params and s.value is not None]
+
+
+def only(samples: list[Sample], metric: str) -> Sample:
+    found = [s for s in samples if s.metric == metric]
+    assert len(found) == 1, metric
+    return found[0]
+
+
+def test_one_by_one_nobody_waits(session: Session) -> None:
+    backend = Slow(0.05)
+    samples = run(backend, session, "one-by-one", **{"one-by-one": 6})
+    assert backend.most == 1
+    assert values(samples, "requested→ready") == pytest.approx([0.05] * 6, abs=0.04)
+    assert 6.0 < values(samples, "cycles-per-second")[0] <= 20.0
+    assert values(samples, "requested→ready", part="p50")
+    tail = next(s for s in samples if s.metric == "requested→ready" and s.params == {"part": "p95"})
+    assert (tail.status, tail.reason) == (Status.UNSUPPORTED, "p95 needs 20 cycles, there were 6")
+    assert only(samples, "arrival→ready").reason == "no arrival was due in this mode"
+    assert only(samples, "ready-drift").status is Status.UNSUPPORTED
+    assert (only(samples, "cycles").value, only(samples, "failures").value, only(samples, "leftovers").value) == (
+        6,
+        0,
+        0,
+    )
+
+
+def test_so_many_work_in_parallel_and_no_more(session: Session) -> None:
+    backend = Slow(0.05)
+    samples = run(backend, session, "parallel-3", parallel=9)
+    assert backend.most == 3
+    assert only(samples, "at-once").value == 3
+    assert len(backend.threads) == 3
+    # Three at a time: three rounds of 50 ms.
+    assert 20.0 < values(samples, "cycles-per-second")[0] <= 60.0
+
+
+def test_arrivals_come_by_the_clock_whether_or_not_others_are_done(session: Session) -> None:
+    backend = Slow(0.3)
+    run(backend, session, "scheduled", scheduled=8, rate=20)
+    gaps = [(at - backend.asked_at[0]) / 1e9 for at in backend.asked_at]
+    assert gaps == pytest.approx([number / 20 for number in range(8)], abs=0.04)
+    assert backend.most >= 5, "six times 50 ms pass before the first one is done"
+
+
+def test_waiting_in_the_queue_is_in_the_latency(session: Session) -> None:
+    # One place, 100 ms each, one arrival every 50 ms: each waits 50 ms longer than the one before it.
+    samples = run(Slow(0.1, places=1), session, "scheduled", scheduled=8, rate=20)
+    waited = sorted(values(samples, "arrival→ready"))
+    assert waited == pytest.approx([0.1 + 0.05 * number for number in range(8)], abs=0.06)
+    assert max(waited) > 3 * min(waited)
+
+
+def test_where_there_is_no_room_an_arrival_is_turned_away_and_counted(session: Session) -> None:
+    backend = Slow(0.12)
+    samples = run(backend, session, "scheduled", scheduled=6, rate=20, **{"at-once": 1})
+    refused = [s for s in samples if s.metric == "arrival→removed" and s.status is Status.FAILED]
+    assert only(samples, "failures").value == len(refused) > 0
+    assert {s.reason for s in refused} == {"turned away: 1 were under way"}
+    assert len(backend.asked_at) + len(refused) == 6
+
+
+def test_a_host_without_memory_turns_arrivals_away(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(churner, "read_state", lambda: State(total=1000 * MIB, available=900 * MIB, pressure=0.0))
+    backend = Slow(0.01)
+    samples = run(backend, session, "scheduled", scheduled=3)
+    assert backend.asked_at == []
+    assert only(samples, "failures").value == 3
+    assert only(samples, "cycles-per-second").status is Status.FAILED
+    turned_away = [s.reason for s in samples if s.metric == "arrival→removed" and s.reason.startswith("turned away")]
+    assert turned_away == ["turned away: one more would leave less than 1024 MiB of memory available"] * 3
+
+
+def test_failures_are_kept_beside_the_others(session: Session) -> None:
+    samples = run(Slow(0.01, dying=(2, 3)), session, "one-by-one", **{"one-by-one": 5})
+    lost = [s for s in samples if s.metric == "requested→removed" and s.status is Status.FAILED]
+    assert [s.reason for s in lost] == ["it died young"] * 2
+    assert only(samples, "failures").value == 2
+    assert len(values(samples, "requested→removed")) == 3
+
+
+def test_a_drift_is_told_of_enough_cycles(session: Session) -> None:
+    class Tiring(Slow):
+        def launch(self, subject: Subject) -> FakeInstance:
+            self.service_s += 0.001
+            return super().launch(subject)
+
+    samples = run(Tiring(0.004), session, "one-by-one", **{"one-by-one": 24})
+    assert values(samples, "ready-drift")[0] > 1.8
+    assert values(samples, "requested→ready", part="p95")
+
+
+@pytest.mark.parametrize("mode", ["one-by-one", "parallel-2"])
+def test_the_daemons_pay_for_each_cycle(session: Session, mode: str) -> None:
+    with child(SLEEPER) as daemon:
+        samples = run(Keepers(daemons=[daemon.pid]), session, mode, **{"one-by-one": 20, "parallel": 20})
+    assert only(samples, "control-plane-cpu").value == 0.0
+    assert only(samples, "control-plane-growth").value == 0.0
+    assert only(run(Keepers(), session, mode), "control-plane-cpu").reason == "no daemon of an engine is involved"
+
+
+def test_what_stays_behind_is_counted_and_named(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Messy(Keepers):
+        def launch(self, subject: Subject) -> Any:
+            (session.directory / f"bench-000000-{self.launched}").mkdir()
+            return super().launch(subject)
+
+    monkeypatch.setattr(churner, "_LINGER_S", 0.1)
+    with child(SLEEPER) as survivor:
+        samples = run(Messy({Role.WORKLOAD: (survivor.pid,)}), session, "one-by-one", **{"one-by-one": 2})
+    left = only(samples, "leftovers")
+    assert left.value is not None
+    assert left.value >= 3
+    assert f"process {survivor.pid}" in left.reason
+    assert "bench-000000-1" in left.reason
+
+
+def test_an_interrupted_run_starts_nothing_more(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    backend = Slow(0.05)
+    planned = trial("scheduled", scheduled=50)
+    backend.open(session)
+    backend.prepare(planned.subject)
+
+    def interrupted(count: int) -> str:
+        if len(backend.asked_at) >= 2:
+            raise KeyboardInterrupt
+        return ""
+
+    work = churner.Churn(Workbench(planned, backend, session))
+    monkeypatch.setattr(work, "_refusal", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        work.run("scheduled")
+    seen = len(backend.asked_at)
+    assert seen <= 4
+    time.sleep(0.2)
+    assert len(backend.asked_at) == seen
+    assert backend.under_way == 0
+
+
+def test_names_stay_unique_among_threads(session: Session) -> None:
+    names: list[str] = []
+
+    def take() -> None:
+        names.extend(session.next_name() for _ in range(2000))
+
+    threads = [threading.Thread(target=take) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(set(names)) == len(names) == 8000
+
+
+def test_an_unknown_mode_is_refused(session: Session) -> None:
+    samples = run(FakeBackend(), session, "sideways")
+    assert {s.status for s in samples} == {Status.UNSUPPORTED}
+
+
+def test_every_latency_is_declared_with_both_its_names() -> None:
+    metrics: Mapping[str, Any] = {m.name: m for m in load().scenarios["churn"].metrics}
+    assert {f"{first}→{second}" for first, second in churn.LATENCIES} <= metrics.keys()
