@@ -232,6 +232,14 @@ def test_failed_trials_could_have_had_any_value(failed: int, blocks: int, outcom
     assert (found.doubt is Doubt.FAILURES) == (outcome is Outcome.UNDECIDED)
 
 
+def test_a_failed_trial_could_have_been_slow_too() -> None:
+    (found,) = verdict(run_of(rows("docker", [None, *about(0.03, 6)])), QUICK).evidence
+    assert (found.outcome, found.doubt) == (Outcome.UNDECIDED, Doubt.FAILURES)
+    assert (found.low, found.high) == (None, None)
+    (found,) = verdict(run_of(rows("docker", [None, *about(0.03, 14)])), QUICK).evidence
+    assert found.outcome is Outcome.HOLDS
+
+
 def test_where_every_trial_failed_the_reason_is_theirs() -> None:
     found = verdict(run_of(rows("docker", [None] * 6, reason="no such image")), QUICK)
     assert found.verdict is ClaimVerdict.NOT_MEASURABLE

@@ -1,0 +1,105 @@
+"""The verdicts on the terminal, and the command that asks for them."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+from typer.testing import CliRunner
+
+from bench.claims import load
+from bench.cli import app
+from bench.screens import closing
+from bench.store import Run
+from bench.verdict_screens import judgement_screen, verdicts_screen
+from bench.verdicts import judge
+from tests.unit.report_runs import SUBJECTS, make_run
+from tests.unit.test_claims import WHOLE
+
+
+def console(width: int = 80) -> Console:
+    return Console(file=io.StringIO(), width=width, color_system=None, emoji=False)
+
+
+def said(screen: Console) -> str:
+    assert isinstance(screen.file, io.StringIO)
+    return screen.file.getvalue()
+
+
+def test_every_claim_is_told_and_fits_80_columns() -> None:
+    screen = console()
+    judgements = judge(make_run(), load(), {"startup"})
+    verdicts_screen(screen, judgements)
+    for judgement in judgements:
+        assert f"\n{judgement.claim.id}" in said(screen)
+    assert f"not measured: {sum(j.verdict == 'not measured' for j in judgements)}" in said(screen)
+    assert max(map(len, said(screen).splitlines())) <= 80
+
+
+def test_one_claim_is_told_with_its_evidence() -> None:
+    screen = console(100)
+    (judgement,) = (j for j in judge(make_run(), load(), ()) if j.claim.id == "distance-costs")
+    judgement_screen(screen, judgement)
+    text = said(screen)
+    assert "离目标进程越远" in text
+    assert "startup requested→ready: above 1 × of the one before" in text
+    assert "undecided: absent" in text
+    assert "absent: it is not in this run" in text
+
+
+def test_what_a_stranger_wrote_is_text_and_no_markup() -> None:
+    run = make_run()
+    evil = Run(path=run.path, info=run.info, facts={}, rows=tuple(
+        {**row, "subject": "[bold]docker[/]", "backend": "docker", "reason": "[link=x]"} for row in run.rows
+    ))  # fmt: skip
+    screen = console(200)
+    judgements = judge(evil, load(), ())
+    verdicts_screen(screen, judgements)
+    for judgement in judgements:
+        judgement_screen(screen, judgement)
+    assert "[bold]docker[/]" in said(screen)
+
+
+def test_the_closing_screen_has_a_line() -> None:
+    screen = console(100)
+    made = make_run()
+    content = tuple({**row, "backend": SUBJECTS[row["subject"]]["backend"]} for row in made.rows)
+    closing(screen, replace(made, rows=content))
+    assert "claims       refuted: vm-minutes" in said(screen)
+    assert "→ bench claims run-1" in said(screen)
+
+
+@pytest.fixture
+def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "run-1").mkdir()
+    (tmp_path / "run-1" / "run.json").write_text("{}", "utf-8")
+    monkeypatch.setattr("bench.store.read_run", lambda path: make_run(folder=path))
+    monkeypatch.setenv("BENCH_RESULTS", str(tmp_path))
+    return tmp_path
+
+
+def test_the_command_judges_the_newest_run_and_a_users_claims(results: Path) -> None:
+    mine = results / "mine.toml"
+    mine.write_text(WHOLE.replace('"docker"', '"vm-bare"'), "utf-8")
+    done = CliRunner().invoke(app, ["claims", "--claims", str(mine), "--about", "mine"])
+    assert done.exit_code == 0, done.output
+    assert "holds for vm-bare@kvm 3" in done.output
+    assert "vm-minutes" in CliRunner().invoke(app, ["claims", "run-1"]).output
+    wrong = CliRunner().invoke(app, ["claims", "--about", "vm-minute"])
+    assert getattr(wrong.exception, "hint", "") == 'did you mean "vm-minutes"?'
+
+
+def test_the_report_gets_the_verdicts(results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Run] = []
+
+    def write(run: Run, path: Path) -> Path:
+        seen.append(run)
+        return path
+
+    monkeypatch.setattr("bench.measure.reporter", lambda: write)
+    done = CliRunner().invoke(app, ["report"])
+    assert done.exit_code == 0, done.output
+    assert [told["id"] for told in seen[0].info["claims"]] == [claim.id for claim in load()]
