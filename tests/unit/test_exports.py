@@ -182,6 +182,13 @@ def test_the_actions_files_have_one_direction_each(run: Run, docker: list[float]
     assert any("neither" in note and "share" in note for note in notes)
 
 
+def test_a_lopsided_interval_gets_its_larger_half() -> None:
+    values = (1.0, 1.0, 1.0, 1.0, 1.0, 9.0)
+    rows = tuple(row("startup", "docker", READY, value, block) for block, value in enumerate(values))
+    told = json.loads(export(Run(path=Path("x"), info={"run_id": "r"}, facts={}, rows=rows), "github-action").text)
+    assert (told[0]["value"], told[0]["range"]) == (1.0, "± 8.00")
+
+
 def test_prometheus_reads_both_ways(run: Run, docker: list[float]) -> None:
     text = export(run, "openmetrics").text
     known = {family.name: family for family in openmetrics_families(text)}
