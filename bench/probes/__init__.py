@@ -7,6 +7,8 @@ from bench.probes.base import Probe
 
 PROBES = {
     "startup": "bench.probes.startup:startup",
+    "overhead": "bench.probes.overhead:overhead",
+    "restore": "bench.probes.restore:restore",
     "disk": "bench.probes.disk:disk",
     "idle": "bench.probes.idle:idle",
     "churn": "bench.probes.churn:churn",

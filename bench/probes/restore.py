@@ -1,0 +1,162 @@
+"""From asleep to the first answer: resumed from saved memory, unpaused, started again, restored by CRIU.
+
+What is timed is the resumption alone: whatever has to live first is brought up before the clock starts. Then the
+workload is asked, one request after another, by PING: the agent inside makes one HTTP request and says READY. The
+first hundred are set beside the next hundred, and the page faults of the processes on the host are counted: pages
+that come back late make the first requests slow.
+"""
+
+from __future__ import annotations
+
+import shutil
+import statistics
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping
+
+from bench.backends.base import Instance, Pausable, Restartable
+from bench.clock import Event, Timeline
+from bench.collectors.faults import Faults, read_faults
+from bench.errors import InstanceDied, StartTimeout, Unsupported
+from bench.probes.base import Workbench
+from bench.sample import Sample
+
+REQUESTS = 100
+"""How many requests count as the first ones, and how many after them as steady state."""
+
+_ASLEEP_S = 0.5
+"""How long it sleeps: whatever was on its way has arrived by then."""
+
+_ANSWER_S = 10.0
+
+
+def restore(bench: Workbench) -> Iterator[Sample]:
+    """Bring one instance to where its mode begins, let it run on, wait for its first answer, then ask it on and on.
+
+    Raises:
+        Unsupported: the mode makes no sense for this subject, or this host lacks what it needs.
+    """
+    mode = bench.trial.params.get("mode", "")
+    check, awaken = MODES[mode]
+    check(bench)
+    with bench.launched() as instance:
+        before = awaken(bench, instance)
+        bench.wait(instance, Event.READY)
+        for end in (Event.STARTED, Event.READY):
+            yield bench.duration(instance.timeline, Event.REQUESTED, end)
+        yield from _requests(bench, instance, before)
+
+
+def _requests(bench: Workbench, instance: Instance, before: Faults | None) -> Iterator[Sample]:
+    """Yield what the first requests took beyond what they take later, and the page faults up to then."""
+    first = [round_trip(bench, instance) for _ in range(REQUESTS)]
+    after = _faults(instance)
+    steady = statistics.median(round_trip(bench, instance) for _ in range(REQUESTS))
+    yield bench.sample("first-request", first[0])
+    yield bench.sample("first-requests", sum(first))
+    yield bench.sample("steady-request", steady)
+    yield bench.sample("first-requests-extra", sum(first) - REQUESTS * steady)
+    for name in ("minor", "major"):
+        known = before is not None and after is not None
+        yield bench.sample(f"{name}-faults", getattr(after, name) - getattr(before, name) if known else None)
+
+
+def round_trip(bench: Workbench, instance: Instance) -> float:
+    """Return the seconds from a PING on its way to the READY that answers it.
+
+    Raises:
+        InstanceDied: nobody took the question.
+        StartTimeout: nobody answered.
+    """
+    timeline, nonce = Timeline(), bench.session.nonce()
+    instance.channel.follow(timeline, nonce)
+    asked = time.monotonic_ns()
+    if not instance.channel.send(f"PING {nonce}"):
+        raise InstanceDied(f"{instance.name} took no question")
+    if not timeline.wait(Event.READY, _ANSWER_S):
+        raise StartTimeout(f"{instance.name} gave no answer within {_ANSWER_S:g} s")
+    answered = timeline.at(Event.READY) or asked
+    return (answered - asked) / 1e9
+
+
+def _faults(instance: Instance) -> Faults | None:
+    return read_faults(pid for pids in instance.processes().values() for pid in pids)
+
+
+def _always(bench: Workbench) -> None:
+    """Make sense for every subject that has the method: that is seen when it lives."""
+
+
+def _is_restored(bench: Workbench) -> None:
+    if bench.trial.subject.option("boot") != "restore":
+        raise Unsupported("its memory is saved nowhere: only vm-restored begins with a saved image")
+
+
+def _is_no_restored(bench: Workbench) -> None:
+    if bench.trial.subject.option("boot") == "restore":
+        raise Unsupported("once it runs it is the machine vm-direct is: paused and resumed there")
+
+
+def _keeps_what_is_stopped(bench: Workbench) -> None:
+    if bench.trial.subject.backend == "docker":
+        return
+    again = (
+        "a stopped machine boots again" if bench.trial.subject.backend == "libvirt" else "a process that ended is gone"
+    )
+    raise Unsupported(f"{again}: that is the scenario startup")
+
+
+def _has_criu(bench: Workbench) -> None:
+    """Refuse, by what CRIU itself says here.
+
+    Where it says yes, the suite's own channel stands in the way: an open socket of the host, which CRIU refuses to
+    dump unless told of it (criu.org/External_UNIX_socket) and an engine does not pass that on.
+    """
+    if bench.trial.subject.backend == "libvirt":
+        raise Unsupported("CRIU saves processes; a machine's memory is saved by its monitor: mode=restore")
+    program = shutil.which("criu", path="/usr/local/sbin:/usr/sbin:/sbin:/usr/bin")
+    if program is None:
+        raise Unsupported("CRIU is not installed", "apt-get install criu")
+    done = subprocess.run([program, "check"], capture_output=True, text=True, check=False, timeout=30)
+    said = " ".join((done.stderr or done.stdout).split())[-200:]
+    if done.returncode:
+        raise Unsupported(f"criu check fails on this kernel: {said}")
+    raise Unsupported("an instance holds an open socket of the host, which CRIU does not save through an engine")
+
+
+def _from_image(bench: Workbench, instance: Instance) -> Faults | None:
+    """Do nothing: launching it is the resumption. Its process begins with no fault."""
+    del bench, instance
+    return Faults(minor=0, major=0)
+
+
+def _unpause(bench: Workbench, instance: Instance) -> Faults | None:
+    if not isinstance(instance, Pausable):
+        raise Unsupported("its backend cannot pause it")
+    bench.wait(instance, Event.READY)
+    instance.pause()
+    time.sleep(_ASLEEP_S)
+    before = _faults(instance)
+    instance.resume()
+    return before
+
+
+def _start_again(bench: Workbench, instance: Instance) -> Faults | None:
+    if not isinstance(instance, Restartable):
+        raise Unsupported("its backend keeps nothing that could be started again")
+    bench.wait(instance, Event.READY)
+    instance.stop()
+    time.sleep(_ASLEEP_S)
+    instance.start_again()
+    return Faults(minor=0, major=0)
+
+
+MODES: Mapping[
+    str, tuple[Callable[[Workbench], None], Callable[[Workbench, Instance], Faults | None]]
+] = {
+    "restore": (_is_restored, _from_image),
+    "unpause": (_is_no_restored, _unpause),
+    "restart": (_keeps_what_is_stopped, _start_again),
+    "criu": (_has_criu, _from_image),
+}  # fmt: skip
+"""By the parameter `mode`: what is asked before anything is started, and how it is woken."""
