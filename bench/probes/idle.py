@@ -63,7 +63,7 @@ def idle(bench: Workbench) -> Iterator[Sample]:
     try:
         before, after = _with_instance(bench, window_s, patience_s)
     except InstanceError as error:
-        # The daemons' figures have the same names: without these samples nobody would see that the instance's lack.
+        # The daemons' figures have the same names: the instance's must be seen to be missing.
         for name in (*_RATES, *_DRIFTS):
             yield bench.missing(name, error.message, status_of(error), part=TOTAL, instances="1")
         raise
