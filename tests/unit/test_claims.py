@@ -26,6 +26,9 @@ subjects = ["docker"]
 at_most = "1 s"
 """
 
+UNASKED = {"transfer"}
+"""Questions that a claim is waiting for beside others that are asked."""
+
 
 def condition(**changes: object) -> Condition:
     return Condition.model_validate({"scenario": "s", "metric": "m", "subjects": ["a"], "at_most": "1 s", **changes})
@@ -43,6 +46,9 @@ def test_every_sentence_of_the_article_is_there_and_quoted() -> None:
 @pytest.mark.parametrize("claim", [claim for claim in load() if claim.conditions], ids=lambda claim: claim.id)
 def test_the_suites_own_claims_fit_its_questions(claim: Claim, catalogue: Catalogue) -> None:
     for c in claim.conditions:
+        if c.scenario in UNASKED:
+            assert c.scenario not in catalogue.scenarios
+            continue
         metric = catalogue.scenarios[c.scenario].metric(c.metric)
         assert metric is not None, c.metric
         assert c.relative or metric.unit is c.threshold[1]
