@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -66,3 +66,10 @@ def reporter() -> Callable[[Run, Path], Path]:
     from report import write
 
     return write
+
+
+def comparison_reporter() -> Callable[[Sequence[Run], Path], Path]:
+    """Return the function that writes the page of several runs side by side, imported when it is needed."""
+    from report import write_comparison
+
+    return write_comparison

@@ -17,6 +17,9 @@ app = typer.Typer(rich_markup_mode=None)
 
 Results = Annotated[Path | None, typer.Option("--results", metavar="DIR", help="Where runs are kept.")]
 RunName = Annotated[str | None, typer.Argument(metavar="[RUN]", help="A run's id, its beginning, or its folder.")]
+RunNames = Annotated[
+    list[str] | None, typer.Argument(metavar="RUN", help="A run's id, its beginning, or its folder; or several.")
+]
 
 ClaimFiles = Annotated[
     list[Path] | None, typer.Option("--claims", metavar="FILE.toml", help="Your own claims. Repeatable.")
@@ -56,24 +59,30 @@ def _info(path: Path) -> dict[str, Any]:
 
 @app.command()
 def report(
-    run: RunName = None,
+    runs: RunNames = None,
     results: Results = None,
     out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Where to write the page.")] = None,
     open_it: Annotated[bool, typer.Option("--open", help="Show it in the browser.")] = False,
     claims: ClaimFiles = None,
 ) -> None:
-    """Make the HTML report of a run.
+    """Make the HTML report of a run, or of several side by side.
 
-    The newest run, if none is named.
+    The newest run, if none is named. Of several, each is put beside the first one: what was different about them,
+    then every headline; the page is comparison.html in the last one's folder.
     """
-    from bench.measure import reporter
+    from bench.measure import comparison_reporter, reporter
     from bench.store import find_run, read_run
     from bench.verdicts import judge_by_files, with_verdicts
 
-    path = find_run(results or results_folder(), run)
-    found = read_run(path)
-    judged = with_verdicts(found, judge_by_files(found, tuple(claims or ())))
-    page = reporter()(judged, out or path / "report.html")
+    paths = [find_run(results or results_folder(), name) for name in runs or (None,)]
+    found = [read_run(path) for path in paths]
+    if len(found) > 1:
+        if claims:
+            raise UsageError("--claims judges one run at a time, and several were named", "name one run")
+        page = comparison_reporter()(found, out or paths[-1] / "comparison.html")
+    else:
+        judged = with_verdicts(found[0], judge_by_files(found[0], tuple(claims or ())))
+        page = reporter()(judged, out or paths[0] / "report.html")
     typer.echo(str(page))
     if open_it:
         typer.launch(page.resolve().as_uri())

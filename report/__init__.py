@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Sequence
 from pathlib import Path
 
 from bench.errors import ReportError
 from bench.store import Run
 
-__all__ = ["write"]
+__all__ = ["write", "write_comparison"]
 
 
 def write(run: Run, out: Path) -> Path:
@@ -22,7 +23,23 @@ def write(run: Run, out: Path) -> Path:
     from report.model import build
     from report.render import render, samples_link
 
-    page = render(build(run), samples=samples_link(run.path, out))
+    return _put(render(build(run), samples=samples_link(run.path, out)), out)
+
+
+def write_comparison(runs: Sequence[Run], out: Path) -> Path:
+    """Write the comparison of two runs or more, each with the first, to `out` and return it. Whole or not at all.
+
+    Raises:
+        ReportError: the file cannot be written.
+        ValueError: fewer than two runs.
+    """
+    from report.beside import build
+    from report.render import render_beside
+
+    return _put(render_beside(build(runs)), out)
+
+
+def _put(page: str, out: Path) -> Path:
     part = out.with_name(f".{out.name}.part")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 from markupsafe import Markup
 
+from report.beside import BesidePage
 from report.drawings import draw
 from report.model import Figure, Page
 from report.svg import inline
@@ -22,15 +24,24 @@ def render(page: Page, *, samples: str = "") -> str:
         page: what it says.
         samples: relative link to the parquet file, or "" where there is none to link to.
     """
+    return _filled("page.html.j2", page=page, samples=samples, csv=data_uri(page.summary_csv))
+
+
+def render_beside(page: BesidePage) -> str:
+    """Return the comparison of several runs as HTML text."""
+    return _filled("beside.html.j2", page=page)
+
+
+def _filled(name: str, **content: Any) -> str:
+    """Return a template filled with the style sheet, the pictures and this content."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
         loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True, keep_trailing_newline=True,
     )  # fmt: skip
-    template = environment.get_template("page.html.j2")
-    style = (_TEMPLATES / "style.css").read_text("utf-8")
-    return template.render(page=page, svg=picture, style=Markup(style), samples=samples, csv=data_uri(page.summary_csv))  # noqa: S704  # our own file
+    style = Markup((_TEMPLATES / "style.css").read_text("utf-8"))  # noqa: S704  # our own file
+    return environment.get_template(name).render(svg=picture, style=style, **content)
 
 
 def picture(figure: Figure, form: str) -> Markup:

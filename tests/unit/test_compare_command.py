@@ -125,3 +125,13 @@ def test_a_name_from_a_stranger_is_no_markup(tmp_path: Path) -> None:
     assert "[red]docker[/red]" in done.stdout
     assert "[bold]x" in done.stdout
     assert READY not in done.stderr
+
+
+def test_the_report_of_several_runs_is_one_page_beside_the_last(tmp_path: Path) -> None:
+    pair(tmp_path, {"docker": 0.8})
+    done = bench(tmp_path, "report", "one", "two")
+    assert (done.returncode, done.stdout.strip()) == (0, str(tmp_path / "two" / "comparison.html"))
+    assert "slower" in (tmp_path / "two" / "comparison.html").read_text("utf-8")
+    refused = bench(tmp_path, "report", "one", "two", "--claims", "x.toml")
+    assert refused.returncode == 2
+    assert "one run at a time" in refused.stderr
