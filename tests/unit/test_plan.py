@@ -164,3 +164,16 @@ def test_a_scenario_is_another_under_a_profile() -> None:
     assert dict(quick.trials[0].scenario.settings) == {"window_s": 10, "rate": 2}
     assert dict(other.trials[0].scenario.settings) == {"window_s": 60, "rate": 2}
     assert other.trials[0].expected_s - quick.trials[0].expected_s == 50
+
+
+def test_a_scenario_fits_its_subjects_and_no_other_s() -> None:
+    wanting = scenario("inside", rootfs="tools", options={"cpus": 1})
+    made = plan(scenario(), wanting, seed=5)
+    forms = {(t.scenario.name, t.subject.rootfs, t.subject.option("cpus")) for t in made.trials}
+    assert forms == {("startup", "minimal", ""), ("inside", "tools", "1")}
+    assert names(made) == {"a", "b", "c"}
+    assert len(made.subjects) == 3
+    assert {s.rootfs for s in made.subjects} == {"minimal"}
+    assert len({s.key for _, s in made.fitted}) == len(made.fitted) == 6
+    assert {(where, s.rootfs) for where, s in made.fitted} == {("startup", "minimal"), ("inside", "tools")}
+    assert {t.seed for t in made.trials} == {5}

@@ -152,3 +152,26 @@ def test_a_library_that_throws_costs_its_own_subjects(
     monkeypatch.setattr(FakeBackend, "open", lambda *_: {}["no such key"])
     found = results(planned(catalogue, fake("a"), fake("b")), session, FakeBackend())
     assert {(s.status, s.reason) for r in found for s in r.samples} == {(Status.SKIPPED, "KeyError: 'no such key'")}
+
+
+def test_each_form_of_a_subject_is_prepared_and_described(catalogue: Catalogue, session: Session) -> None:
+    class Telling(FakeBackend):
+        def __init__(self) -> None:
+            super().__init__()
+            self.prepared: list[str] = []
+
+        def prepare(self, subject: Subject) -> None:
+            super().prepare(subject)
+            self.prepared.append(subject.rootfs)
+
+    plain = catalogue.scenarios["startup"].model_copy(update={"subjects": ("a",), "baseline": "a", "excluded": {}})
+    inside = plain.model_copy(update={"name": "inside", "rootfs": "tools"})
+    made = make_plan([plain, inside], {"a": fake("a", accelerator="tcg")}, PROFILE, 7)
+    backend = Telling()
+
+    found = list(execute(made, session, {"fake": backend}))
+
+    assert sorted(backend.prepared) == ["minimal", "tools"]
+    [prepared] = [m for m in found if isinstance(m, Prepared)]
+    assert {k: v["rootfs"] for k, v in prepared.manifests.items()} == {"a@tcg": "minimal", "a in inside@tcg": "tools"}
+    assert {m.result.label for m in found if isinstance(m, TrialFinished)} == {"a@tcg"}

@@ -1,0 +1,64 @@
+"""The tools in real instances: every measure gives its figure, and the limits that are stated are the limits."""
+
+from __future__ import annotations
+
+import pytest
+
+from bench.clock import Event
+from bench.plan import make_plan
+from bench.probes import overhead as probe
+from bench.probes.base import Workbench
+from bench.sample import Status
+from tests.conftest import Engines
+
+MEASURED = ("system-calls", "cpu-integer", "file-read-random", "nginx", "loopback-throughput")
+LIMITED = ["process", "namespaces", "oci-runc", "docker", "vm-direct"]
+
+
+def workbench(engines: Engines, name: str, *measures: str) -> Workbench:
+    """Return a workbench for one trial of the scenario, with these measures only."""
+    settings = {"seconds": 0, **dict.fromkeys(measures, 1)}
+    change = {"subjects": (name,), "excluded": {}, "profiles": {}, "settings": settings}
+    scenario = engines.catalogue.scenarios["overhead"].model_copy(update=change)
+    subjects = {name: engines.subject(name)}
+    trial = make_plan([scenario], subjects, engines.catalogue.profiles["quick"], 1).trials[0]
+    return Workbench(trial, engines.backend(trial.subject), engines.session)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", LIMITED)
+def test_all_that_is_asked_for_is_measured(engines: Engines, name: str) -> None:
+    samples = list(probe.overhead(workbench(engines, name, *MEASURED)))
+    assert {s.metric: s.reason for s in samples if s.status is not Status.OK} == {}
+    assert {s.metric for s in samples} == {*MEASURED, "host-cpu", "host-softirq"}
+    burnt = {s.params["measure"]: s.value for s in samples if s.metric == "host-cpu"}
+    # One CPU inside; a machine's monitor has threads beside it, and a busy host gives less.
+    assert 0.1 < (burnt["cpu-integer"] or 0.0) < 1.6
+
+
+@pytest.mark.parametrize("name", LIMITED)
+def test_one_cpu_is_what_they_see(engines: Engines, name: str) -> None:
+    bench = workbench(engines, name)
+    with bench.launched() as instance:
+        bench.wait(instance, Event.READY)
+        assert instance.channel.run("nproc", 30.0) == (0, b"1\n")
+
+
+@pytest.mark.parametrize("name", ["oci-runc", "docker"])
+def test_memory_beyond_the_limit_is_refused_by_the_kernel(engines: Engines, name: str) -> None:
+    subject = engines.subject(name).model_copy(update={"rootfs": "minimal", "options": {
+        **engines.subject(name).options, "memory_mib": 32}})  # fmt: skip
+    bench = engines.workbench(subject)
+    with bench.launched() as instance:
+        bench.wait(instance, Event.READY)
+        fill = "head -c {}m /dev/zero | tail -c {}m | wc -c"
+        assert instance.channel.run(fill.format(8, 8), 30.0) == (0, b"8388608\n")
+        _, output = instance.channel.run(fill.format(96, 96), 30.0)
+        assert b"100663296" not in output
+
+
+def test_only_a_bridge_is_measured_as_one(engines: Engines) -> None:
+    for name, status in (("docker", Status.OK), ("oci-runc", Status.UNSUPPORTED)):
+        bench = workbench(engines, name, probe.BRIDGE)
+        [sample] = list(probe.overhead(bench))
+        assert (sample.metric, sample.status) == (probe.BRIDGE, status), sample.reason

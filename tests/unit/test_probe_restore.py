@@ -1,0 +1,167 @@
+"""The restore probe on an instance whose sleep is a flag: what is refused, what is timed, what is asked afterwards."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.backends.base import Pausable, Restartable, Session
+from bench.backends.fake import FakeAgent, FakeBackend, FakeInstance
+from bench.clock import Channel, Event, Timeline
+from bench.errors import InstanceError, Unsupported
+from bench.plan import Trial
+from bench.probes import restore as probe
+from bench.probes.base import Workbench
+from bench.sample import Phase, Sample, Status
+from bench.scenario import Profile, Subject, load
+
+
+class Slowly(FakeAgent):
+    """Answers each PING after a while: the first ones take longer."""
+
+    def __init__(self, waits: list[float]) -> None:
+        super().__init__()
+        self.waits = waits
+
+    def send(self, line: str) -> bool:
+        time.sleep(self.waits.pop(0) if self.waits else 0.001)
+        return super().send(line)
+
+
+class Sleeper(FakeBackend):
+    """Launches fake instances and remembers them."""
+
+    def __init__(self, waits: list[float]) -> None:
+        super().__init__()
+        self.waits = waits
+        self.instances: list[FakeInstance] = []
+
+    def launch(self, subject: Subject) -> FakeInstance:
+        instance = super().launch(subject)
+        instance.channel = Slowly(self.waits)
+        self.instances.append(instance)
+        return instance
+
+
+def workbench(place: Path, mode: str, waits: list[float] | None = None, **subject: Any) -> Workbench:
+    session = Session(run_id="test-000000", directory=place, scratch=place, cache=place)
+    told = Subject.model_validate({"name": "sleeper", "title": "one", "backend": "fake", **subject})
+    backend = Sleeper(waits or [])
+    backend.open(session)
+    backend.prepare(told)
+    trial = Trial(
+        index=0, scenario=load().scenarios["restore"], subject=told, params={"mode": mode}, block=0, position=0,
+        phase=Phase.MEASURE, profile=Profile(name="quick", blocks=1), expected_s=1.0,
+    )  # fmt: skip
+    return Workbench(trial, backend, session)
+
+
+def value(samples: list[Sample], metric: str) -> float:
+    [found] = [s for s in samples if s.metric == metric]
+    assert found.value is not None, found.reason
+    return found.value
+
+
+@pytest.fixture(autouse=True)
+def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probe, "_ASLEEP_S", 0.0)
+    monkeypatch.setattr(probe, "REQUESTS", 20)
+
+
+def test_what_the_first_requests_take_beyond_later_ones_is_told(tmp_path: Path) -> None:
+    bench = workbench(tmp_path, "unpause", waits=[0.08] + [0.011] * 19)
+
+    samples = list(probe.restore(bench))
+
+    assert value(samples, "first-request") >= 0.08
+    assert value(samples, "first-requests") >= 0.08 + 19 * 0.011
+    assert 0.001 <= value(samples, "steady-request") < 0.011
+    extra = value(samples, "first-requests") - 20 * value(samples, "steady-request")
+    assert value(samples, "first-requests-extra") == pytest.approx(extra)
+    assert value(samples, "requested→ready") < 0.08  # the clock began with the resumption, not with the launch
+    faults = [s for s in samples if s.metric.endswith("faults")]
+    assert {s.status for s in faults} == {Status.UNSUPPORTED}  # it has no process
+
+
+def test_every_sample_is_of_a_declared_metric_and_every_metric_has_one(tmp_path: Path) -> None:
+    samples = list(probe.restore(workbench(tmp_path, "unpause")))
+    assert sorted(s.metric for s in samples) == sorted(m.name for m in load().scenarios["restore"].metrics)
+
+
+@pytest.mark.parametrize(
+    ("mode", "subject", "reason"),
+    [
+        ("restore", {"backend": "process"}, "saved nowhere"),
+        ("restart", {"backend": "process"}, "a process that ended is gone"),
+        ("restart", {"backend": "libvirt"}, "boots again"),
+        ("unpause", {"backend": "libvirt", "options": {"boot": "restore"}}, "vm-direct"),
+        ("criu", {"backend": "libvirt"}, "CRIU saves processes"),
+        ("criu", {"backend": "docker"}, "CRIU|criu"),
+    ],
+)
+def test_a_pairing_without_sense_is_refused_before_anything_is_started(
+    tmp_path: Path, mode: str, subject: dict[str, Any], reason: str
+) -> None:
+    bench = workbench(tmp_path, mode, **subject)
+    with pytest.raises(Unsupported, match=reason):
+        list(probe.restore(bench))
+    assert bench.backend.instances == []  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(("code", "reason"), [(1, "fails on this kernel: Error: no good"), (0, "an open socket")])
+def test_criu_s_own_word_is_the_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, reason: str) -> None:
+    program = tmp_path / "criu"
+    program.write_text(f"#!/bin/sh\necho 'Error: no good' >&2\nexit {code}\n")
+    program.chmod(0o755)
+    monkeypatch.setattr("shutil.which", lambda *_, **__: str(program))
+    with pytest.raises(Unsupported, match=reason):
+        list(probe.restore(workbench(tmp_path, "criu", backend="oci")))
+
+
+def test_an_engine_that_keeps_nothing_cannot_start_again(tmp_path: Path) -> None:
+    bench = workbench(tmp_path, "restart", backend="docker")
+    with pytest.raises(Unsupported, match="keeps nothing"):
+        list(probe.restore(bench))
+
+
+def test_a_question_without_answer_is_a_timeout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = workbench(tmp_path, "unpause")
+    monkeypatch.setattr(probe, "_ANSWER_S", 0.05)
+    with bench.launched() as instance:
+        monkeypatch.setattr(instance.channel, "follow", lambda *_: None)
+        with pytest.raises(InstanceError, match="no answer within"):
+            probe.round_trip(bench, instance)
+
+
+def test_the_fake_and_real_instances_are_what_the_protocols_say() -> None:
+    from bench.backends.docker_instance import DockerInstance
+    from bench.backends.oci import OciInstance
+    from bench.backends.process import ProcessInstance
+    from bench.backends.vm_instance import VmInstance
+
+    for kind in (FakeInstance, ProcessInstance, OciInstance, DockerInstance, VmInstance):
+        assert issubclass(kind, Pausable), kind
+    assert issubclass(DockerInstance, Restartable)
+    assert not issubclass(ProcessInstance, Restartable)
+
+
+def test_a_channel_follows_another_timeline_from_then_on(tmp_path: Path) -> None:
+    import socket
+
+    first, second = Timeline(), Timeline()
+    channel = Channel(tmp_path / "c", first, "one")
+    with socket.socket(socket.AF_UNIX) as agent:
+        agent.connect(str(tmp_path / "c"))
+        agent.sendall(b"INIT one\nREADY one 5\n")
+        assert first.wait(Event.READY, 2.0)
+        stamped = first.at(Event.READY)
+        channel.follow(second, "two")
+        agent.sendall(b"READY one 5\nREADY two 5\n")
+        assert second.wait(Event.READY, 2.0)
+    channel.close()
+    assert first.at(Event.READY) == stamped
+    assert second.at(Event.INIT) is None
+    assert (second.at(Event.READY) or 0) >= (stamped or 0)
