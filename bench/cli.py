@@ -18,7 +18,7 @@ import typer
 
 from bench.console import answers, guarded
 from bench.errors import ExitCode, UsageError
-from bench.reading import Results, results_folder
+from bench.reading import Results, RunName, results_folder
 from bench.reading import app as reading
 
 if TYPE_CHECKING:
@@ -216,6 +216,36 @@ def doctor(
 
 
 app.add_typer(reading)
+
+
+@app.command()
+def notebook(
+    run: RunName = None,
+    results: Results = None,
+    folder: Annotated[Path | None, typer.Option(metavar="DIR", help="Where your copies of the notebooks are.")] = None,
+    no_browser: Annotated[bool, typer.Option("--no-browser", help="Only print the address.")] = False,
+    refresh: Annotated[
+        bool, typer.Option("--refresh", help="Execute the checkout's own notebooks and keep their outputs instead.")
+    ] = False,
+) -> None:
+    """Open the notebooks in JupyterLab on a run.
+
+    The newest run, if none is named. You work on copies, in results/notebooks unless told otherwise; they stay there,
+    and the checkout stays as it is. JupyterLab listens on the loopback only and asks for the token in the address.
+
+    --refresh is for contributors: it opens nothing, and writes the outputs that are committed. Its run is the
+    committed sample, if none is named.
+    """
+    from bench import notebook as notebooks
+    from bench.store import DIRECTORY, find_run
+
+    if refresh:
+        path = find_run(results or results_folder(), run) if run else find_run(DIRECTORY, "sample")
+        return notebooks.refresh(path, say=typer.echo)
+    kept = results or results_folder()
+    path = find_run(kept, run)
+    notebooks.copied(folder or kept / notebooks.COPIES, say=typer.echo)
+    raise typer.Exit(notebooks.serve(folder or kept / notebooks.COPIES, path, typer.echo, browser=not no_browser))
 
 
 @app.command()
