@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.backends.base import Role
+from bench.backends.base import Instance, Role
 from bench.clock import Event
 from bench.errors import InstanceDied, StartTimeout
 from tests.conftest import Engines
@@ -31,14 +31,44 @@ def state_of(pid: int) -> str:
         return ""
 
 
+PROGRAMS = "sha256sum /bench/agent /bin/busybox | cut -d' ' -f1"
+
+
+@pytest.fixture(scope="module")
+def programs(engines: Engines) -> bytes:
+    """The digests of agent and application in the process subject: what everybody has to have."""
+    workbench = engines.workbench(engines.subject("process"))
+    with workbench.launched() as instance:
+        workbench.wait(instance, Event.READY)
+        code, output = instance.channel.run(PROGRAMS, 20.0)
+    assert code == 0
+    assert len(output.split()) == 2
+    return output
+
+
+def the_agent_obeys(instance: Instance, programs: bytes) -> None:
+    """Assert that commands run inside, in the same programs as everywhere."""
+    code, output = instance.channel.run("echo one; echo two >&2; exit 7", 60.0)
+    assert (code, sorted(output.split())) == (7, [b"one", b"two"])
+    code, page = instance.channel.run("cat /srv/index.html", 60.0)
+    assert code == 0
+    assert page
+    assert instance.channel.run(PROGRAMS, 60.0) == (0, programs)
+    with pytest.raises(ValueError, match="one line"):
+        instance.channel.run("a\nb", 1.0)
+
+
+# One boot answers everything that one instance can be asked: guests boot for seconds, a distribution's for twenty.
 @pytest.mark.parametrize("name", SUBJECTS)
-def test_a_life_in_order(engines: Engines, name: str) -> None:
+def test_a_life_in_order(engines: Engines, programs: bytes, name: str) -> None:
     subject = engines.subject(name)
     workbench = engines.workbench(subject)
     with workbench.launched() as instance:
         workbench.wait(instance, Event.READY)
         assert instance.alive()
         pids = [pid for role in instance.processes().values() for pid in role]
+        if name in WITH_AGENT:
+            the_agent_obeys(instance, programs)
         instance.stop()
         instance.remove()
         instance.remove()
@@ -56,31 +86,6 @@ def test_a_life_in_order(engines: Engines, name: str) -> None:
     if name != "fake":
         assert pids, "an instance has processes"
         assert [pid for pid in pids if state_of(pid) not in ("", "Z", "X")] == []
-
-
-@pytest.mark.parametrize("name", WITH_AGENT)
-def test_the_agent_runs_commands(engines: Engines, name: str) -> None:
-    workbench = engines.workbench(engines.subject(name))
-    with workbench.launched() as instance:
-        workbench.wait(instance, Event.READY)
-        code, output = instance.channel.run("echo one; echo two >&2; exit 7", 20.0)
-        assert (code, sorted(output.split())) == (7, [b"one", b"two"])
-        code, page = instance.channel.run("cat /srv/index.html", 20.0)
-        assert code == 0
-        assert page
-        with pytest.raises(ValueError, match="one line"):
-            instance.channel.run("a\nb", 1.0)
-
-
-@pytest.mark.parametrize("name", WITH_AGENT)
-def test_all_run_the_same_programs(engines: Engines, name: str) -> None:
-    workbench = engines.workbench(engines.subject(name))
-    digest = "sha256sum /bench/agent /bin/busybox | cut -d' ' -f1"
-    reference = engines.workbench(engines.subject("process"))
-    with reference.launched() as process, workbench.launched() as instance:
-        reference.wait(process, Event.READY)
-        workbench.wait(instance, Event.READY)
-        assert instance.channel.run(digest, 60.0) == process.channel.run(digest, 60.0)
 
 
 @pytest.mark.parametrize("name", [s for s in SUBJECTS if s not in ("vm-restored", "vm-distro")])

@@ -41,7 +41,9 @@ def test_three_faults_are_named_with_their_places(folder: Path) -> None:
     assert "startup.toml: probe: is missing" in message
     text = text.replace("prob =", "probe =").replace('unit = "sec"', 'unit = "s"')
     (folder / "startup.toml").write_text(text, "utf-8")
-    with pytest.raises(ScenarioError, match=r"startup\.toml: subjects: there is no 'vm-bear'; did you mean \"vm-bare\""):
+    with pytest.raises(
+        ScenarioError, match=r"startup\.toml: subjects: there is no 'vm-bear'; did you mean \"vm-bare\""
+    ):
         load(folder)
 
 
@@ -68,7 +70,9 @@ def test_a_subject_like_another_changes_only_what_it_says(folder: Path, tmp_path
 def test_unknown_likes_and_names(folder: Path, tmp_path: Path, catalogue: Catalogue) -> None:
     mine = tmp_path / "mine.txt"
     mine.write_text('[subjects.x]\nlike = "doker"\ntitle = "x"\n', "utf-8")
-    with pytest.raises(ScenarioError, match=r"subjects\.x\.like: 'doker' is not defined above; did you mean \"docker\""):
+    with pytest.raises(
+        ScenarioError, match=r"subjects\.x\.like: 'doker' is not defined above; did you mean \"docker\""
+    ):
         load(folder, (mine,))
     with pytest.raises(UsageError, match='there is no scenario "startpu"') as caught:
         catalogue.pick("scenarios", ("startpu",))
