@@ -75,12 +75,12 @@ def execute(notebook: Any, folder: Path, environment: Mapping[str, str]) -> Any:
         nbclient.exceptions.CellExecutionError: a cell raised something.
     """
     _needed("nbclient")
-    from jupyter_client.manager import AsyncKernelManager
     from nbclient import NotebookClient
+    from traitlets.config import Config
 
     # The kernel listens on ports of the loopback: every message is signed, and this way encrypted too.
-    manager = AsyncKernelManager(kernel_name="python3", transport_encryption="auto")
-    client = NotebookClient(notebook, km=manager, timeout=_CELL_S, record_timing=False)
+    encrypted = Config({"KernelManager": {"transport_encryption": "auto"}})
+    client = NotebookClient(notebook, kernel_name="python3", config=encrypted, timeout=_CELL_S, record_timing=False)
     client.execute(cwd=str(folder), env=_environment(environment))
     notebook.metadata.pop("language_info", None)
     for cell in notebook.cells:
