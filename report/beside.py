@@ -127,7 +127,7 @@ def _runs(runs: Sequence[Run], views: Sequence[View], names: Sequence[str]) -> T
             str(len({row["trial"] for row in seen.rows if row["status"] == "ok"})),
         )  # fmt: skip
         rows.append(Row(head=name, cells=tuple(text or "unknown" for text in told)))
-    columns = ("", "run", "begun (UTC)", "bench", "profile", "seed", "ending", "trials with a value")
+    columns = ("name", "run", "begun (UTC)", "bench", "profile", "seed", "ending", "trials with a value")
     return Table(caption="The runs; ratios are of each to A", columns=columns, rows=tuple(rows))
 
 

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, sync_playwright
 
 import report
+from bench.store import Run
 from tests.unit.report_runs import make_run
+from tests.unit.test_report_model import CLAIM
 
 CHROMIUM = "/usr/bin/chromium"
 SIZES = {"desk": (1280, 900), "phone": (390, 844)}
@@ -26,7 +30,16 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return report.write(make_run(), tmp_path_factory.mktemp("report") / "report.html")
+    later = {"id": "later", "english": "it nests", "verdict": "not measured", "reason": "nobody asks it yet"}
+    claims = [{**CLAIM, "verdict": verdict} for verdict in ("supported", "refuted", "depends", "not measurable here")]
+    return report.write(make_run(claims=[*claims, later]), tmp_path_factory.mktemp("report") / "report.html")
+
+
+@pytest.fixture(scope="module")
+def comparison(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    one, two = make_run(), make_run(run_id="run-2", seed=8, engines={"docker": {"version": "26.1"}})
+    two = Run(path=two.path, info=two.info, facts={**two.facts, "kernel": "6.12"}, rows=two.rows)
+    return report.write_comparison([one, two], tmp_path_factory.mktemp("report") / "comparison.html")
 
 
 @pytest.fixture(params=[(size, scheme) for size in SIZES for scheme in ("light", "dark")], ids="-".join)
@@ -49,6 +62,29 @@ def page(request: pytest.FixtureRequest, browser: Browser, file: Path) -> Iterat
 
 def test_it_is_silent_and_does_not_scroll_sideways(page: Page):
     assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+
+
+def violations(page: Page) -> list[str]:
+    """Return what axe-core objects to, everything unfolded."""
+    page.evaluate("document.querySelectorAll('details').forEach(each => { each.open = true; })")
+    found = Axe().run(page).response["violations"]
+    return [f"{v['id']}: {v['help']}: {v['nodes'][0]['html'][:120]}" for v in found]
+
+
+def test_axe_finds_nothing_that_keeps_people_out(page: Page):
+    assert violations(page) == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", SIZES)
+def test_axe_finds_nothing_in_a_comparison_either(browser: Browser, comparison: Path, size: str, scheme: Any):
+    width, height = SIZES[size]
+    context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
+    page = context.new_page()
+    page.goto(comparison.as_uri())
+    assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+    assert violations(page) == []
+    context.close()
 
 
 def test_every_figure_shows_exactly_one_picture_of_some_size(page: Page):
@@ -128,7 +164,7 @@ def test_ink_stands_out_from_paper(page: Page):
           return 0.2126 * c[0] + 0.7152 * c[1] + 0.0722 * c[2]; };
         const ratio = (a, b) => { const [x, y] = [light(a), light(b)].sort((p, q) => q - p);
           return (x + 0.05) / (y + 0.05); };
-        const words = ['--ink', '--soft', '--accent', '--alarm'];
+        const words = ['--ink', '--soft', '--accent', '--alarm', '--good', '--mixed'];
         const marks = ['--process', '--oci', '--docker', '--vm', '--other'];
         const grounds = ['--paper', '--ground', '--emulated'];
         return [Math.min(...words.flatMap(w => grounds.map(g => ratio(w, g)))),
