@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,8 +15,9 @@ from bench.screens import closing
 from bench.store import Run
 from bench.verdict_screens import judgement_screen, verdicts_screen
 from bench.verdicts import judge
-from tests.unit.report_runs import SUBJECTS, make_run
+from tests.unit.report_runs import make_run
 from tests.unit.test_claims import WHOLE
+from tests.unit.test_verdicts import whole_run
 
 
 def console(width: int = 80) -> Console:
@@ -65,9 +65,7 @@ def test_what_a_stranger_wrote_is_text_and_no_markup() -> None:
 
 def test_the_closing_screen_has_a_line() -> None:
     screen = console(100)
-    made = make_run()
-    content = tuple({**row, "backend": SUBJECTS[row["subject"]]["backend"]} for row in made.rows)
-    closing(screen, replace(made, rows=content))
+    closing(screen, whole_run())
     assert "claims       refuted: vm-minutes" in said(screen)
     assert "→ bench claims run-1" in said(screen)
 
