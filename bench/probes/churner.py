@@ -98,7 +98,7 @@ class Churn:
         try:
             with self.bench.launched() as instance:
                 self.bench.wait(instance, Event.READY)
-                self._seen += _held_by(pid for pids in instance.processes().values() for pid in pids)
+                self._seen.extend(_held_by(pid for pids in instance.processes().values() for pid in pids))
                 instance.stop()
                 instance.remove()
                 line = instance.timeline

@@ -1,6 +1,6 @@
 """What a ready instance uses while it is left alone: CPU time, wake-ups, growth of memory, the engine's daemons too.
 
-Nothing is asked of the instance or its engine during the window. CPU time is read from the clocks of the processes,
+Nothing is asked of instance and engine during the window. CPU time is read from the clocks of the processes,
 which count in nanoseconds and keep what their ended threads have used; where the instance has a control group, its
 own account stands beside it as a check. Every figure has bounds, or its resolution as a metric of its own.
 """
@@ -27,7 +27,7 @@ WITH_ENGINE = "with-engine"
 
 HOUR_S = 3600.0
 
-CALM = 0.05
+CALM = 0.02
 """An instance has settled when it used less than this share of a core, two slices in a row."""
 
 _SLICE_S = 1.0
@@ -57,8 +57,7 @@ class Moment:
 
 def idle(bench: Workbench) -> Iterator[Sample]:
     """Watch the engine's daemons with no instance, then one ready instance, for a window each."""
-    settings = bench.trial.scenario.settings
-    window_s, patience_s = settings["window_s"], settings["settle_s"]
+    window_s, patience_s = (bench.trial.scenario.settings[name] for name in ("window_s", "settle_s"))
     yield from _without_instance(bench, window_s, patience_s)
     try:
         before, after = _with_instance(bench, window_s, patience_s)
@@ -93,8 +92,7 @@ def _without_instance(bench: Workbench, window_s: float, patience_s: float) -> I
     """Yield what the engine's daemons use when there is nothing to run: the control plane's fixed part."""
     if not bench.backend.control_plane():
         reason = "no daemon of an engine is involved"
-        part = Role.CONTROL_PLANE
-        yield from (bench.missing(name, reason, part=part, instances="0") for name in (*_RATES, *_DRIFTS))
+        yield from (bench.missing(n, reason, part=Role.CONTROL_PLANE, instances="0") for n in (*_RATES, *_DRIFTS))
         return
 
     def daemons() -> Parts:
