@@ -1,13 +1,14 @@
-"""Lays out the small pictures, in pixels: cumulative curves with the raw samples below, and drift over the blocks."""
+"""Lays out the small pictures, in pixels: cumulative curves above their raw samples, drift by block, growth."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from bench.stats import ecdf
-from report.axes import Place, grid, jitter, logarithmic, short, signed, thinned, value_axis
+from bench.units import Unit
+from report.axes import Place, grid, jitter, linear, logarithmic, short, signed, thinned, value_axis
 from report.charts import Canvas
-from report.figures import Curve, DriftChart, EcdfChart, ratio_ticks
+from report.figures import Curve, DriftChart, EcdfChart, RampChart, linear_ticks, ratio_ticks
 
 WIDTH = 372.0
 """In CSS pixels: two stand side by side on a desk, one fills a phone."""
@@ -81,4 +82,37 @@ def draw_drift(chart: DriftChart) -> Canvas:
     for block in range(first, last + 1, max(1, (last - first) // 5)):
         canvas.text(left + 12.0 + (block - first) * step, top + height + 13.0, str(block), "soft", anchor="center")
     canvas.text((left + right) / 2.0, top + height + 31.0, "block", "soft", anchor="center")
+    return canvas
+
+
+_MARKS = ("o", "s", "^", "D", "v", "<", ">")
+"""Shapes that tell the ramps of one family apart beside their dashes."""
+
+
+def draw_ramps(chart: RampChart) -> Canvas:
+    """Draw each subject's values over the number of instances, the names with their lines below."""
+    left, right, top, height, line = 76.0, WIDTH - 12.0, 12.0, 210.0, 19.0
+    base = top + height
+    canvas = Canvas(WIDTH, base + 52.0 + line * len(chart.ramps))
+    points = [point for ramp in chart.ramps for point in ramp.points] or [(0.0, 1.0)]
+    upright, levels = value_axis([y for _, y in points], chart.unit, base, top, 6)
+    most = max(*(x for x, _ in points), 2.0)
+    place = linear(0.0, most * 1.04, left, right)
+    for value, text in levels:
+        canvas.line([left, right], [upright(value)] * 2, "line")
+        canvas.text(left - 8.0, upright(value), text, "soft", anchor="right")
+    whole = [(x, text) for x, text in linear_ticks(0.0, most, Unit.COUNT) if x == int(x)]
+    grid(canvas, place, whole, base, base)
+    canvas.text((left + right) / 2.0, base + 31.0, "instances", "soft", anchor="center")
+    seen: dict[str, int] = {}
+    for index, ramp in enumerate(chart.ramps):
+        turn = seen[ramp.family] = seen.get(ramp.family, -1) + 1
+        dash, shape = DASHES[turn % len(DASHES)], _MARKS[turn % len(_MARKS)]
+        xs, ys = [place(x) for x, _ in ramp.points], [upright(y) for _, y in ramp.points]
+        canvas.line(xs, ys, ramp.family, width=2.0, dash=dash)
+        canvas.dots(xs, ys, ramp.family, size=4.5 if len(xs) <= 30 else 2.0, shape=shape)
+        y = base + 52.0 + line * index
+        canvas.line([left, left + 26.0], [y, y], ramp.family, width=2.0, dash=dash)
+        canvas.dots([left + 13.0], [y], ramp.family, size=4.5, shape=shape)
+        canvas.text(left + 34.0, y, short(signed(ramp.label, ramp.emulated), 34), size=11.0)
     return canvas

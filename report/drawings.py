@@ -21,7 +21,7 @@ from report.axes import (
     value_axis,
 )
 from report.charts import Canvas
-from report.distributions import draw_drift, draw_ecdf
+from report.distributions import draw_drift, draw_ecdf, draw_ramps
 from report.figures import (
     Chart,
     DotChart,
@@ -30,6 +30,7 @@ from report.figures import (
     EcdfChart,
     ForestChart,
     Guide,
+    RampChart,
     RatioRow,
     Stack,
     StackChart,
@@ -51,6 +52,8 @@ def draw(chart: Chart, *, narrow: bool) -> str:
             canvas = draw_ecdf(chart)
         case DriftChart():
             canvas = draw_drift(chart)
+        case RampChart():
+            canvas = draw_ramps(chart)
     return canvas.svg()
 
 
@@ -197,7 +200,7 @@ def draw_stacks(chart: StackChart, *, narrow: bool) -> Canvas:
     """Draw stacked bars in panels, each on a linear scale of its own."""
     panels = chart.panels()
     width, row, gap = (NARROW if narrow else WIDE), (48.0 if narrow else 32.0), 44.0
-    left, right = (4.0, width - 10.0) if narrow else (232.0, width - 130.0)
+    left, right = (4.0, width - 10.0) if narrow else (232.0, width - 190.0)
     keys, head = _keys(chart, width)
     canvas = Canvas(width, head + sum(len(panel) * row + gap for panel in panels))
     for (x, y), (shade, title) in keys:
@@ -241,7 +244,7 @@ def _stack_row(
         label_above(canvas, stack.family, signed(stack.label, stack.emulated), stack.text, y + 13.0)
     else:
         label_left(canvas, stack.family, signed(stack.label, stack.emulated), middle)
-        canvas.text(canvas.width - 114.0, middle, stack.text, "ink")
+        canvas.text(canvas.width - 176.0, middle, stack.text, "ink")
     shades = {part.key: part.shade for part in chart.parts}
     begin = 0.0
     for key, value in stack.parts:

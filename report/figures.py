@@ -156,7 +156,25 @@ class DriftChart:
     """(label, family, ((block, ratio), …))."""
 
 
-Chart = DotChart | ForestChart | StackChart | EcdfChart | DriftChart
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ramp:
+    """One subject's values by the number of instances, (number, value), in order."""
+
+    label: str
+    family: str = "other"
+    emulated: bool = False
+    points: tuple[tuple[float, float], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RampChart:
+    """Values upright over the number of instances: logarithmic where they span more than a factor of five."""
+
+    unit: Unit
+    ramps: tuple[Ramp, ...]
+
+
+Chart = DotChart | ForestChart | StackChart | EcdfChart | DriftChart | RampChart
 
 _TIME_TICKS = (
     (1e-6, "1 µs"), (1e-5, "10 µs"), (1e-4, "100 µs"), (1e-3, "1 ms"), (1e-2, "10 ms"), (0.1, "100 ms"),

@@ -7,7 +7,7 @@ import statistics
 from collections.abc import Sequence
 
 from bench.compare import Comparison
-from bench.units import Unit, format_interval, format_value
+from bench.units import Better, Unit, format_interval, format_value
 from report import words
 from report.data import FAMILIES, Params, ScenarioView, View
 from report.figures import Curve, DotChart, Dots, EcdfChart, ForestChart, Guide, RatioRow
@@ -26,6 +26,9 @@ FAMILY_TITLES = {
     "process": "processes", "oci": "OCI runtimes", "docker": "Docker", "vm": "virtual machines", "other": "others",
 }  # fmt: skip
 
+FEWEST_OF_A_CURVE = 4
+"""A cumulative curve of fewer trials tells no more than its points."""
+
 READY, INIT = "requested→ready", "requested→init"
 
 
@@ -42,7 +45,7 @@ def ladder_scenario(view: View) -> ScenarioView | None:
 def ladder(view: View, scenario: ScenarioView) -> Figure:
     """Return the picture the suite is about: every subject from the process outwards, on one logarithmic clock."""
     params = view.principal(scenario.name, READY)
-    rows = _dots(view, scenario, READY, params, mark=(INIT, params))
+    rows = rows_of_dots(view, scenario, READY, params, mark=(INIT, params))
     said = tuple(words.limit_sentence(view, scenario, params, guide) for guide in GUIDES)
     emulated = " Shaded rows with ≤ are emulated: an upper bound." if any(r.emulated for r in rows) else ""
     return Figure(
@@ -58,7 +61,7 @@ def ladder(view: View, scenario: ScenarioView) -> Figure:
 def dots(view: View, scenario: ScenarioView, params: Params, beside: tuple[str, Params] | None = None) -> Figure:
     """Return the headline of every subject under one set of parameters, and a second median beside it."""
     metric = scenario.metrics[scenario.headline]
-    rows = _dots(view, scenario, metric.name, params, mark=beside)
+    rows = rows_of_dots(view, scenario, metric.name, params, mark=beside)
     second = ""
     if beside:
         other = conditions_of(beside[1]) if beside[0] == metric.name else words.measured(scenario.metrics[beside[0]])
@@ -86,9 +89,10 @@ def capital(text: str) -> str:
     return text if "→" in text.partition(" ")[0] else text[:1].upper() + text[1:]
 
 
-def _dots(
+def rows_of_dots(
     view: View, scenario: ScenarioView, metric: str, params: Params, mark: tuple[str, Params] | None = None
 ) -> tuple[Dots, ...]:
+    """Return one row a subject for a picture of dots; `mark` names a second median beside the first."""
     cells, declared = view.row(scenario.name, metric, params), scenario.metrics[metric]
     rows = []
     for subject in view.ordered(cells):
@@ -195,10 +199,11 @@ def distributions(view: View, scenario: ScenarioView) -> list[Figure]:
     """Return one cumulative picture a family of the headline, where anything varies."""
     metric, params = scenario.metrics[scenario.headline], view.principal(scenario.name, scenario.headline)
     cells = view.row(scenario.name, scenario.headline, params)
-    figures = []
+    figures, needed = [], "reached" if metric.better is Better.HIGHER else "needed"
     for family in FAMILIES:
-        members = [s for s in view.ordered(cells) if s.family == family and len(cells[s.label].values) > 1]
-        if not any(len(set(cells[s.label].numbers)) > 1 for s in members):
+        members = [s for s in view.ordered(cells) if s.family == family and cells[s.label].values]
+        numbers = [cells[s.label].numbers for s in members]
+        if not any(len(set(of_one)) > 1 and len(of_one) >= FEWEST_OF_A_CURVE for of_one in numbers):
             continue
         curves = tuple(
             Curve(label=s.label, family=family, emulated=s.emulated, values=tuple(cells[s.label].numbers),
@@ -213,8 +218,8 @@ def distributions(view: View, scenario: ScenarioView) -> list[Figure]:
         figures.append(
             Figure(
                 key=key_of(scenario.name, "ecdf", family), title=f"{scenario.headline}, {FAMILY_TITLES[family]}",
-                description=f"Share of trials that needed no more than the value: {'; '.join(spans)}.",
-                caption=f"Share of the trials that needed no more, and every trial below. {counts}.",
+                description=f"Share of trials that {needed} no more than the value: {'; '.join(spans)}.",
+                caption=f"Share of the trials that {needed} no more, and every trial below. {counts}.",
                 chart=EcdfChart(unit=metric.unit, curves=curves), small=True, table=_spread(curves, metric.unit),
             )
         )  # fmt: skip
@@ -225,7 +230,10 @@ def _spread(curves: Sequence[Curve], unit: Unit) -> Table:
     """Return the values at which each curve begins, passes a quarter, the half and three quarters, and ends."""
     rows = []
     for curve in curves:
-        marks = [min(curve.values), *statistics.quantiles(curve.values, n=4, method="inclusive"), max(curve.values)]
+        quarters = (
+            statistics.quantiles(curve.values, n=4, method="inclusive") if len(curve.values) > 1 else curve.values * 3
+        )
+        marks = [min(curve.values), *quarters, max(curve.values)]
         cells = (*(format_value(mark, unit) for mark in marks), str(len(curve.values)), str(curve.failed))
         rows.append(Row(head=curve.label, family=curve.family, emulated=curve.emulated, cells=cells))
     columns = ("subject", "least", "a quarter", "half", "three quarters", "most", "n", "failed")

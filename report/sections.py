@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 
 from bench.text import plural
-from report import pictures, stacks, words
+from report import growth, pictures, stacks, words
 from report.data import ScenarioView, View
 from report.model import Figure, Row, Section, Table, labelled
 
@@ -39,6 +39,9 @@ def figures(view: View, scenario: ScenarioView, *, on_ladder: bool) -> Iterable[
         ends = dict.fromkeys((totals[0], totals[-1])) if totals else ()
         yield from labelled([stacks.owners(view, scenario, owned, p) for p in ends])
     yield from labelled([stacks.shares(view, scenario), stacks.waterfall(view, scenario)])
+    yield from growth.sides(view, scenario)
+    yield from growth.latencies(view, scenario)
+    yield from growth.ramps(view, scenario)
     yield from pictures.distributions(view, scenario)
 
 

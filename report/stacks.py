@@ -46,7 +46,7 @@ def waterfall(view: View, scenario: ScenarioView) -> Figure | None:
     return _figure(
         view, columns, totals, Unit.SECONDS, key=key_of(scenario.name, "phases"),
         title=f"Where the time goes{words.at(shown)}",
-        total_text=f"median of {scenario.headline}", longest=True,
+        total_text=f"median of {scenario.headline}",
     )  # fmt: skip
 
 
@@ -76,11 +76,13 @@ def owners(view: View, scenario: ScenarioView, metric: MetricView, params: Param
     ]
     columns = [(part, cells) for part, cells in columns if any(cell.values for cell in cells.values())]
     totals = view.row(scenario.name, metric.name, params)
-    apart = ", without the control plane" if _is_apart(columns, totals) else ", all parts"
+    apart = _is_apart(columns, totals)
+    whose = "without the control plane" if apart else "all parts"
     return _figure(
         view, columns, totals, metric.unit,
         key=key_of(scenario.name, "owners", metric.name, *(f"{k} {v}" for k, v in rest)),
-        title=f"Whose it is: {metric.name}{words.at(rest)}", total_text=f"median of {metric.name}{apart}",
+        title=f"Whose it is: {metric.name}{words.at(rest)}", total_text=f"median of {metric.name}, {whose}",
+        apart="control-plane" if apart else "",
     )  # fmt: skip
 
 
@@ -116,7 +118,7 @@ def shares(view: View, scenario: ScenarioView) -> Figure | None:
 
 def _figure(
     view: View, columns: Sequence[Column], totals: Mapping[str, Cell], unit: Unit, *, key: str, title: str,
-    total_text: str,     longest: bool = False,
+    total_text: str, apart: str = "",
 ) -> Figure | None:  # fmt: skip
     """Return a stacked picture with its table, or None when there is nothing to stack."""
     stacks = []
@@ -129,6 +131,7 @@ def _figure(
         if shown:
             whole = total.median if total else sum(value for _, value in shown)
             text = ("≤ " if subject.emulated else "") + format_value(whole, unit)
+            text += f" + {format_value(dict(shown)[apart], unit)}" if apart in dict(shown) else ""
             stacks.append(
                 Stack(label=subject.label, family=subject.family, emulated=subject.emulated, parts=shown,
                       total=total.median if total else None, text=text)
@@ -138,11 +141,12 @@ def _figure(
     chart = StackChart(unit=unit, parts=tuple(part for part, _ in columns), stacks=tuple(stacks), total_text=total_text)
     titles = {part.key: part.title for part, _ in columns}
     most = [f"{s.label} {s.text}, most of it {titles[max(s.parts, key=lambda p: p[1])[0]]}" for s in stacks]
-    why = " Medians of parts need not add up to the median of the whole (◆)." if longest else ""
+    beside = " After +: the control plane, which is there for all instances together." if apart else ""
+    why = " Medians of parts need not add up to the median of the whole (◆)." if unit is Unit.SECONDS else ""
     return Figure(
         key=key, title=title, description=f"{'; '.join(most)}.", chart=chart, table=_table(view, chart, title),
         caption="Medians, one after another. Each panel has a linear scale of its own, so that bars of very different "
-        f"length can be read; compare lengths within a panel, figures between panels.{why}",
+        f"length can be read; compare lengths within a panel, figures between panels.{beside}{why}",
     )  # fmt: skip
 
 

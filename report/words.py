@@ -53,7 +53,7 @@ def compared(comparison: Comparison | None) -> str:
 
 
 def conditions(params: Params) -> str:
-    """Write parameters the way a reader says them: "3 instances, all parts"; "" for none."""
+    """Write parameters the way a reader says them: "3 instances, all its own parts"; "" for none."""
     return ", ".join(_condition(key, value) for key, value in params)
 
 
@@ -61,12 +61,12 @@ def _condition(key: str, value: str) -> str:
     if key == "instances":
         return "1 instance" if value == "1" else f"{value} instances"
     if (key, value) == ("part", "total"):
-        return "all parts"
+        return "all its own parts"
     return f"{key} {value}"
 
 
 def at(params: Params) -> str:
-    """Write parameters after a noun: " (3 instances, all parts)"; "" for none."""
+    """Write parameters after a noun: " (3 instances, all its own parts)"; "" for none."""
     return f" ({conditions(params)})" if params else ""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import random
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 
 from bench.clock import Event
 from bench.store import Run
-from report.figures import DotChart, StackChart
+from report.figures import DotChart, ForestChart, RampChart, StackChart
 from report.model import Figure, Page, Section, build
 from tests.unit.report_runs import make_run, row
 
@@ -350,3 +351,80 @@ def test_a_subjects_name_keeps_its_small_letter_at_the_beginning_of_a_reason():
 @pytest.mark.parametrize("claims", [[3], [{"evidence": 3}], [{"evidence": [3, {"outcome": []}], "verdict": 4}]])
 def test_a_strangers_claims_cost_words_and_not_the_report(claims: list[Any]):
     assert build(make_run(claims=claims)).claims is not None
+
+
+def figures_of(rows: list[dict[str, Any]], **scenario: Any) -> dict[str, Figure]:
+    made = build(Run(path=make_run().path, info={"scenarios": {"churn": scenario}}, facts={}, rows=tuple(rows)))
+    return {f.key: f for f in made.sections[0].figures}
+
+
+def test_what_grows_with_the_number_of_instances_is_drawn_over_it():
+    rows = [
+        row("churn", "docker", metric, 10.0 * n + b, b, trial=b, params={"instances": str(n)}, unit="B")
+        for b in range(3) for n in (1, 2, 10) for metric in ("taken", "memory-step")
+    ]  # fmt: skip
+    found = figures_of(rows)
+    assert "churn-ramp-memory-step" not in found
+    chart = found["churn-ramp-taken"].chart
+    assert isinstance(chart, RampChart)
+    assert chart.ramps[0].points == ((1.0, 11.0), (2.0, 21.0), (10.0, 101.0))
+    table = found["churn-ramp-taken"].table
+    assert table is not None
+    assert [r.cells for r in table.rows] == [("1", "11.0 B"), ("2", "21.0 B"), ("10", "101 B")]
+    assert not any("ramp" in key for key in figures_of([r for r in rows if r["params"]["instances"] != "10"]))
+
+
+def test_every_cycle_is_drawn_in_each_mode_with_its_95th_percentile():
+    rows = []
+    for b, mode in itertools.product(range(6), ("serial", "parallel")):
+        rows += [
+            row("churn", "docker", "rate", 1.0 + b, b, trial=b, params={"mode": mode}, unit="1/s", better="higher")
+        ]
+        many = [
+            row("churn", "docker", "requested→ready", 0.1 * n, b, trial=b, params={"mode": mode}) for n in (1, 2, 3)
+        ]
+        parts = [
+            row("churn", "docker", "requested→ready", value, b, trial=b, params={"mode": mode, "part": part})
+            for part, value in (("p50", 0.2), ("p95", 0.3))
+        ]
+        rows += [*many, *parts]
+    found = figures_of(rows, headline="rate")
+    keys = [key for key in found if "latency" in key]
+    assert keys == ["churn-latency-requested-to-ready-mode-parallel", "churn-latency-requested-to-ready-mode-serial"]
+    chart = found[keys[0]].chart
+    assert isinstance(chart, DotChart)
+    assert (len(chart.rows[0].values), chart.rows[0].mark) == (18, 0.3)
+    table = found[keys[0]].table
+    assert table is not None
+    assert any("part p50" in column for column in table.columns)
+
+
+def test_many_tools_stand_in_one_picture_where_right_is_worse_for_rates_and_times_alike():
+    rows = [
+        row("churn", subject, metric, value * (factor if better == "lower" else 1.0 / factor), b,
+            trial=2 * b + (factor > 1), unit=unit, better=better)
+        for b in range(7) for subject, factor in (("process", 1.0), ("docker", 2.0))
+        for metric, unit, better, value in (("nginx", "1/s", "higher", 100.0), ("read", "B/s", "higher", 5.0),
+                                            ("fault", "s", "lower", 0.1), ("calls", "1/s", "higher", 9.0))
+    ]  # fmt: skip
+    chart = figures_of(rows, headline="nginx", baseline="process")["churn-tools-docker"].chart
+    assert isinstance(chart, ForestChart)
+    assert [r.label for r in chart.rows] == ["nginx", "read", "fault", "calls"]
+    assert [r.ratio for r in chart.rows] == [pytest.approx(2.0)] * 4
+    assert {r.verdict for r in chart.rows} == {"worse"}
+
+
+def test_a_control_plane_that_is_not_in_the_total_is_told_beside_it():
+    rows = [
+        row("churn", "docker", "cpu", value, b, trial=b, params={"instances": "1", "part": part}, unit="cpu-s/h")
+        for b in range(3) for part, value in (("workload", 1.0), ("shim", 0.5), ("total", 1.5), ("control-plane", 7.0))
+    ]  # fmt: skip
+    made = figures_of(rows)["churn-owners-cpu-instances-1"].chart
+    assert isinstance(made, StackChart)
+    assert made.stacks[0].text == "1.50 CPU s/h + 7.00 CPU s/h"
+    assert made.total_text == "median of cpu, without the control plane"
+
+
+def test_a_handful_of_trials_is_no_curve():
+    assert any("ecdf" in f.key for s in build(make_run(blocks=4)).sections for f in s.figures)
+    assert not any("ecdf" in f.key for s in build(make_run(blocks=3)).sections for f in s.figures)
