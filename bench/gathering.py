@@ -125,7 +125,8 @@ def gather(seen: Seen, condition: Condition) -> tuple[list[Evidence], str]:
     pairs = list(_pairs(seen, condition, of_metric))
     measured = {str(row["subject"]) for row in of_metric}
     if not any({own, other or own} <= measured for own, other in pairs):
-        return [], f"this run of {condition.scenario} has none of the subjects: bench run {condition.scenario}"
+        names = ", ".join(dict.fromkeys((*condition.subjects, *condition.than)))
+        return [], f"this run of {condition.scenario} lacks {names}: bench run {condition.scenario}"
     return [e for own, other in pairs for e in _of_pair(seen, condition, of_metric, own, other)], ""
 
 

@@ -363,8 +363,8 @@ def test_what_is_beside_has_no_say() -> None:
         ({"scenario": "isolation"}, "no scenario asks this yet: isolation, in a later version"),
         ({"metric": "requested→redy"}, 'startup has no metric "requested→redy" in this run; did you mean'),
         ({"metric": READY, "at_most": "5 MB"}, "requested→ready is in s, the threshold in B"),
-        ({"subjects": ["guests"]}, "this run of startup has none of the subjects: bench run startup"),
-        ({"subjects": ["vm-x"]}, "this run of startup has none of the subjects: bench run startup"),
+        ({"subjects": ["guests"]}, "this run of startup lacks guests: bench run startup"),
+        ({"subjects": ["vm-x"]}, "this run of startup lacks vm-x: bench run startup"),
     ],
 )
 def test_what_was_not_measured_says_what_is_missing(condition: dict[str, Any], told_why: str) -> None:
