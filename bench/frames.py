@@ -7,6 +7,7 @@ say the same numbers.
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -152,7 +153,8 @@ def headlines_frame(run: Run) -> pd.DataFrame:
     frame = _kept(frame, [known.get(s) == m for s, m in zip(frame["scenario"], frame["metric"], strict=True)])
     first: dict[str, str] = {}
     for scenario, group in frame.groupby("scenario"):
-        principal = min((tuple(sorted(params.items())) for params in group["params"]), key=telling)
+        subjects = Counter(tuple(sorted(params.items())) for params in group["params"])
+        principal = min(subjects, key=lambda params: (-subjects[params], telling(params)))
         first[str(scenario)] = _conditions(principal)
     frame = _kept(frame, [first[s] == c for s, c in zip(frame["scenario"], frame["conditions"], strict=True)])
     ratios = comparisons_frame(run)

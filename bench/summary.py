@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -142,8 +143,10 @@ def _answer(
 def _principal(rows: Sequence[Row]) -> tuple[Params, list[Row]]:
     """Return the one set of parameters that is shown first, and the rows under it."""
     kept = [row for row in rows if row["phase"] == Phase.MEASURE]
-    params = {_params(row) for row in kept if row["status"] == Status.OK} or {_params(row) for row in kept}
-    first = min(params, key=telling, default=())
+    good = [row for row in kept if row["status"] == Status.OK] or kept
+    subjects = Counter(params for params, _ in {(_params(row), row["subject"]) for row in good})
+    # Where a question is put in several ways, the one that most subjects can answer stands for it.
+    first = min(subjects, key=lambda params: (-subjects[params], telling(params)), default=())
     # A pairing that was refused, or failed as a whole, has no parameters: it belongs to every choice of them.
     return first, [row for row in kept if _params(row) == first or (row["status"] != Status.OK and not _params(row))]
 

@@ -169,13 +169,16 @@ class View:
         return {**refused, **cells.get((metric, params), {})}
 
     def variants(self, scenario: str, metric: str) -> list[Params]:
-        """Return every set of parameters a metric has a value under, the most telling first (total, one instance)."""
-        found = [
-            params
+        """Return every set of parameters a metric has a value under.
+
+        Those first that most subjects have a value under, then the most telling (total, one instance).
+        """
+        found = {
+            params: sum(bool(cell.values) for cell in cells.values())
             for (name, params), cells in self.cells.get(scenario, {}).items()
-            if name == metric and dict(params).get("part") != "phase" and any(cell.values for cell in cells.values())
-        ]
-        return sorted(found, key=telling)
+            if name == metric and dict(params).get("part") != "phase"
+        }
+        return sorted((p for p, n in found.items() if n), key=lambda p: (-found[p], telling(p)))
 
     def principal(self, scenario: str, metric: str) -> Params:
         """Return the parameters under which a metric is shown first; none where it has no value at all."""

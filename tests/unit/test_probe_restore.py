@@ -17,6 +17,7 @@ from bench.probes import restore as probe
 from bench.probes.base import Workbench
 from bench.sample import Phase, Sample, Status
 from bench.scenario import Profile, Subject, load
+from bench.summary import _principal
 
 
 class Slowly(FakeAgent):
@@ -165,3 +166,15 @@ def test_a_channel_follows_another_timeline_from_then_on(tmp_path: Path) -> None
     assert first.at(Event.READY) == stamped
     assert second.at(Event.INIT) is None
     assert (second.at(Event.READY) or 0) >= (stamped or 0)
+
+
+def test_the_mode_that_most_subjects_can_answer_stands_for_the_question() -> None:
+    rows: list[dict[str, Any]] = [
+        {"subject": subject, "params": {"mode": mode}, "phase": "measure", "status": status}
+        for subject, mode, status in [
+            ("docker", "restart", "ok"), ("docker", "restart", "ok"), ("process", "restart", "unsupported"),
+            ("docker", "unpause", "ok"), ("process", "unpause", "ok"), ("docker", "criu", "unsupported"),
+        ]
+    ]  # fmt: skip
+    first, _ = _principal(rows)
+    assert first == (("mode", "unpause"),)
