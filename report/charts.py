@@ -20,7 +20,7 @@ ROLES: tuple[str, ...] = (
     "ink", "soft", "faint", "line", "paper", "accent", "alarm",
     "process", "oci", "docker", "vm", "other",
     "process-tint", "oci-tint", "docker-tint", "vm-tint", "other-tint",
-    "part-0", "part-1", "part-2", "part-3", "part-4", "part-5", "emulated",
+    "part-0", "part-1", "part-2", "part-3", "part-4", "part-5", "part-6", "part-7", "emulated",
 )  # fmt: skip
 """What a colour is for. Each is a CSS variable of the same name in the style sheet."""
 

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 from bench.units import Unit, scale_for, significant
 
+SHADES = 8
+"""So many colours there are for the parts of a whole."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Guide:
@@ -98,7 +101,7 @@ class Stack:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """One kind of part of a stacked bar; `shade` is one of six."""
+    """One kind of part of a stacked bar; `shade` is below SHADES."""
 
     key: str
     title: str

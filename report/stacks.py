@@ -9,7 +9,7 @@ from bench.stats import estimate
 from bench.units import Unit, format_value
 from report import words
 from report.data import Cell, MetricView, Params, ScenarioView, View
-from report.figures import Part, Stack, StackChart
+from report.figures import SHADES, Part, Stack, StackChart
 from report.model import Figure, Row, Table
 from report.pictures import key_of
 
@@ -23,7 +23,7 @@ ROLES: Mapping[str, tuple[str, int]] = {
 
 _PHASE_SHADES = {
     "requested→created": 0, "created→started": 1, "created→init": 2, "started→kernel": 3, "kernel→init": 4,
-    "init→ready": 5,
+    "init→ready": 5, "requested→init": 6, "requested→ready": 7,
 }  # fmt: skip
 
 Column = tuple[Part, Mapping[str, Cell]]
@@ -37,7 +37,7 @@ def waterfall(view: View, scenario: ScenarioView) -> Figure | None:
     names = sorted(found, key=_place_in_life)
     columns = [
         (
-            Part(key=name, title=name, shade=_PHASE_SHADES.get(name, index % 6)),
+            Part(key=name, title=name, shade=_PHASE_SHADES.get(name, index % SHADES)),
             view.row(scenario.name, name, found[name]),
         )
         for index, name in enumerate(names)

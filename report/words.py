@@ -175,7 +175,8 @@ def evidence(view: View, scenario: ScenarioView) -> str:
     for subject in representatives(view, scenario, params):
         c = view.comparisons.get((scenario.name, subject.label, metric.name, params))
         if c is not None and c.ratio is not None:
-            ratios.append(f"{subject.label} {tight(format_interval(c.ratio, c.low, c.high, Unit.RATIO))}")
+            ratio = sign_of(subject, metric) + format_interval(c.ratio, c.low, c.high, Unit.RATIO)
+            ratios.append(f"{subject.label} {tight(ratio)}")
             sure = sure or c.low is not None
     certainty = "with 95\u00a0% intervals" if sure else "without intervals"
     beside = f" Beside {scenario.baseline}, {certainty}: {enumeration(ratios)}." if ratios else ""

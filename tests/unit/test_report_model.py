@@ -57,6 +57,7 @@ def test_an_answer_rests_on_both_events_names_blocks_and_intervals(page: Page):
     evidence = page.answers[0].evidence.replace("\u00a0", " ").replace("\u2060", "")
     assert evidence.startswith("requested→ready, until the workload answers. Medians over 6 to 9 blocks.")
     assert "Beside process, with 95 % intervals: docker 100× [" in evidence
+    assert "vm-distro@tcg ≤ 10000×" in evidence
     assert "no verdict" not in evidence
 
 
@@ -428,3 +429,15 @@ def test_a_control_plane_that_is_not_in_the_total_is_told_beside_it():
 def test_a_handful_of_trials_is_no_curve():
     assert any("ecdf" in f.key for s in build(make_run(blocks=4)).sections for f in s.figures)
     assert not any("ecdf" in f.key for s in build(make_run(blocks=3)).sections for f in s.figures)
+
+
+def test_phases_of_one_picture_never_share_a_colour():
+    names = ["requested→created", "created→started", "created→init", "started→kernel", "kernel→init", "init→ready",
+             "requested→init", "requested→ready"]  # fmt: skip
+    rows = [
+        row("churn", "docker", name, 1.0, b, trial=b, params={"part": "phase", "place": "0"})
+        for b in range(3) for name in names
+    ]  # fmt: skip
+    chart = figures_of(rows, headline="requested→ready", metrics=[{"name": "requested→ready", "unit": "s"}])
+    parts = next(f.chart.parts for f in chart.values() if isinstance(f.chart, StackChart))
+    assert sorted(part.shade for part in parts) == list(range(8))
