@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from bench.between import compare_runs
+    from bench.clock import Event
     from bench.compare import Comparison, Verdict
     from bench.frames import (
         asked,
@@ -28,6 +29,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "between": ("compare_runs",),
+    "clock": ("Event",),
     "compare": ("Comparison", "Verdict"),
     "frames": (
         "asked", "chosen_paths", "chosen_run", "comparisons_frame", "estimates_frame", "floors_frame",
@@ -44,6 +46,7 @@ _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 __all__ = [
     "Comparison",
     "Estimate",
+    "Event",
     "Run",
     "Unit",
     "Verdict",

@@ -89,7 +89,7 @@ ladder = headlines[headlines["scenario"] == "startup"]
 ladder[["subject", "text", "ratio", "n", "failures"]]
 
 # %% [markdown]
-# Every single start, on a logarithmic axis, with the two famous numbers.
+# Every single start, on a logarithmic axis, with the two famous numbers; machines are orange, the bar is the median.
 
 # %%
 figure, axes = plt.subplots(figsize=(9, 0.4 * len(ladder) + 1.5), layout="constrained")
@@ -140,6 +140,7 @@ floors[floors["metric"] == "requested→ready"][["scenario", "subject", "baselin
 
 # %%
 figure, axes = plt.subplots(figsize=(9, 4.5), layout="constrained")
+axes.set_prop_cycle(color=plt.colormaps["tab20"].colors)
 for subject in ladder["subject"]:
     axes.ecdf(ready.loc[ready["subject"] == subject, "value"], label=subject)
 axes.set(xscale="log", xlabel="requested→ready, seconds", ylabel="share of starts")

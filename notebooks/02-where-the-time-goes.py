@@ -48,11 +48,13 @@ print(f"{len(differences)} starts, largest difference {differences.max():.1e} s"
 # %% [markdown]
 # ## The phases of every subject
 #
-# Means, because means add up and medians do not: the last two columns are the sum of the phases and the whole, and agree.
+# Means, because means add up and medians do not; in the order in which one causes the next.
+# The last two columns are the sum of the phases and the whole, and agree.
 
 # %%
-phases = started[is_phase].assign(place=started.loc[is_phase, "params"].map(lambda params: params["place"]))
-order = list(dict.fromkeys(phases.sort_values("place")["metric"]))
+phases = started[is_phase]
+events = list(bench.Event)
+order = sorted(phases["metric"].unique(), key=lambda phase: [events.index(event) for event in phase.split("→")[::-1]])
 ladder = list(bench.headlines_frame(run).query("scenario == 'startup'")["subject"])
 means = phases.pivot_table(index="subject", columns="metric", values="value", aggfunc="mean")
 means = means.reindex(index=ladder, columns=order)

@@ -129,11 +129,13 @@ samples[samples["block"] >= 0].drop_duplicates(["scenario", "trial"]).groupby("s
 
 # %%
 figure, axes = plt.subplots(figsize=(9, 4), layout="constrained")
+axes.set_prop_cycle(color=plt.colormaps["tab20"].colors)
 for subject, group in relative.groupby("subject", sort=True):
     axes.plot(group["started_ns"] / 1e9 - ready["started_ns"].min() / 1e9, group["relative"], ".", label=subject)
 axes.axhline(1.0, color="gray", linewidth=0.5)
 axes.set(xlabel="seconds into the scenario", ylabel="start, relative to its subject's median")
 if len(relative):
+    axes.set_yscale("log")
     axes.legend(fontsize="x-small", loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
 plt.show()
 
