@@ -168,9 +168,11 @@ def test_a_scenario_is_another_under_a_profile() -> None:
 
 def test_a_scenario_fits_its_subjects_and_no_other_s() -> None:
     wanting = scenario("inside", rootfs="tools", options={"cpus": 1})
-    made = plan(scenario(), wanting, seed=5)
+    known = {name: s.model_copy(update={"options": {"cpus": 4, "own": "kept"}}) for name, s in SUBJECTS.items()}
+    made = make_plan((scenario(), wanting), known, PROFILE, 5)
+    assert {t.subject.option("own") for t in made.trials} == {"kept"}
     forms = {(t.scenario.name, t.subject.rootfs, t.subject.option("cpus")) for t in made.trials}
-    assert forms == {("startup", "minimal", ""), ("inside", "tools", "1")}
+    assert forms == {("startup", "minimal", "4"), ("inside", "tools", "1")}
     assert names(made) == {"a", "b", "c"}
     assert len(made.subjects) == 3
     assert {s.rootfs for s in made.subjects} == {"minimal"}

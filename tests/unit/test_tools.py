@@ -86,8 +86,18 @@ def test_iperf3_counts_bits_and_we_bytes() -> None:
 
 def test_iperf3_ends_with_0_when_it_was_refused_and_says_so_in_its_json() -> None:
     refused = '{"start": {}, "intervals": [], "end": {}, "error": "unable to connect to server: Connection refused"}'
-    with pytest.raises(ParseError, match="Connection refused"):
+    with pytest.raises(ParseError, match="^iperf3: unable to connect to server: Connection refused$"):
         iperf3.parse(refused)
+
+
+def test_a_byte_of_dd_is_two_system_calls_and_a_start_one_round_of_the_loop() -> None:
+    text = captured("system-calls")
+    calls = 2 * found(r"^(\d+) bytes", text) / found(r"copied, ([\d.]+) s", text)
+    assert MEASURES["system-calls"].parse(text) == pytest.approx(calls, rel=1e-6)
+    began, count, ended = map(float, captured("program-starts").split())
+    assert MEASURES["program-starts"].parse(captured("program-starts")) == pytest.approx(count / (ended - began))
+    with pytest.raises(ParseError, match="two instants"):
+        MEASURES["program-starts"].parse("1.5 Terminated 3290 2.5")
 
 
 def test_sysbench_rates_are_its_bytes_over_its_time() -> None:
