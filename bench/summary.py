@@ -143,9 +143,12 @@ def _answer(
 def _principal(rows: Sequence[Row]) -> tuple[Params, list[Row]]:
     """Return the one set of parameters that is shown first, and the rows under it."""
     kept = [row for row in rows if row["phase"] == Phase.MEASURE]
-    good = [row for row in kept if row["status"] == Status.OK] or kept
-    subjects = Counter(params for params, _ in {(_params(row), row["subject"]) for row in good})
-    # Where a question is put in several ways, the one that most subjects can answer stands for it.
+    answered = {_params(row) for row in kept if row["status"] == Status.OK} or {_params(row) for row in kept}
+    tried = {(_params(row), row["subject"]) for row in kept if row["status"] in (Status.OK, *_SERIOUS)}
+    subjects = Counter(dict.fromkeys(answered, 0))
+    subjects.update(params for params, _ in tried if params in answered)
+    # Where a question is put in several ways, the one that most subjects were tried in stands for it: one that failed
+    # was tried, one for which it makes no sense was not.
     first = min(subjects, key=lambda params: (-subjects[params], telling(params)), default=())
     # A pairing that was refused, or failed as a whole, has no parameters: it belongs to every choice of them.
     return first, [row for row in kept if _params(row) == first or (row["status"] != Status.OK and not _params(row))]

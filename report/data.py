@@ -171,14 +171,15 @@ class View:
     def variants(self, scenario: str, metric: str) -> list[Params]:
         """Return every set of parameters a metric has a value under.
 
-        Those first that most subjects have a value under, then the most telling (total, one instance).
+        Those first that most subjects were tried under (one that failed there was tried, one for which it makes no
+        sense was not), then the most telling (total, one instance).
         """
         found = {
-            params: sum(bool(cell.values) for cell in cells.values())
+            params: sum(bool(cell.values or cell.failed) for cell in cells.values())
             for (name, params), cells in self.cells.get(scenario, {}).items()
-            if name == metric and dict(params).get("part") != "phase"
+            if name == metric and dict(params).get("part") != "phase" and any(cell.values for cell in cells.values())
         }
-        return sorted((p for p, n in found.items() if n), key=lambda p: (-found[p], telling(p)))
+        return sorted(found, key=lambda params: (-found[params], telling(params)))
 
     def principal(self, scenario: str, metric: str) -> Params:
         """Return the parameters under which a metric is shown first; none where it has no value at all."""

@@ -12,6 +12,7 @@ import pytest
 
 from bench.clock import Event
 from bench.store import Run
+from report.data import View, view
 from report.figures import DotChart, ForestChart, RampChart, StackChart
 from report.model import Figure, Page, Section, build
 from tests.unit.report_runs import make_run, row
@@ -441,3 +442,13 @@ def test_phases_of_one_picture_never_share_a_colour():
     chart = figures_of(rows, headline="requested→ready", metrics=[{"name": "requested→ready", "unit": "s"}])
     parts = next(f.chart.parts for f in chart.values() if isinstance(f.chart, StackChart))
     assert sorted(part.shade for part in parts) == list(range(8))
+
+
+def test_the_way_most_subjects_were_tried_in_is_shown_first_and_failing_is_trying():
+    def tried(status: str) -> View:
+        rows = [row("churn", s, "t", 1.0, 0, params={"mode": mode}) for s in ("a", "b") for mode in ("x", "y")]
+        rows[0] = row("churn", "a", "t", None, 0, params={"mode": "x"}, status=status)
+        return view(Run(path=make_run().path, info={}, facts={}, rows=tuple(rows)))
+
+    assert tried("failed").principal("churn", "t") == (("mode", "x"),)
+    assert tried("unsupported").principal("churn", "t") == (("mode", "y"),)
