@@ -73,6 +73,8 @@ class Subject(Declared):
     """Its place on the ladder from the bare process (0) outwards."""
     rootfs: str = "minimal"
     """The recipe below scenarios/rootfs/ that its userland is built from; "none" for a guest without an OS."""
+    like: str = ""
+    """The subject it starts from. One of a user's own file is asked everything that one is asked."""
     twin_of: str = ""
     """This subject is that one once more: the A/A pair that shows the noise floor."""
     cost_s: float = Field(default=1.0, gt=0)
@@ -179,22 +181,14 @@ def load(directory: Path = DIRECTORY, extra: tuple[Path, ...] = ()) -> Catalogue
     scenarios: dict[str, Scenario] = {}
     subjects: dict[str, Subject] = {}
     profiles: dict[str, Profile] = {}
-    for path in (*sorted(directory.glob("*.toml")), *extra):
-        if path.name == "claims.toml":
-            continue
-        content = read_toml(path, faults)
-        if content is None:
-            continue
-        if not content.keys() & {"question", "probe", "metrics", "headline"}:
-            _add_subjects(tables(content, "subjects", path, faults), subjects, path, faults)
-            for name, table in tables(content, "profiles", path, faults).items():
-                profile = validate(Profile, {**table, "name": name}, path, f"profiles.{name}", faults)
-                if profile is not None:
-                    profiles[name] = profile
-        else:
-            scenario = validate(Scenario, {**content, "name": path.stem}, path, "", faults)
-            if scenario is not None:
-                scenarios[scenario.name] = scenario
+    for path in sorted(directory.glob("*.toml")):
+        if path.name != "claims.toml":
+            _read(path, scenarios, subjects, profiles, faults)
+    suites = set(subjects)
+    for path in extra:
+        _read(path, scenarios, subjects, profiles, faults)
+    added = [subject for name, subject in subjects.items() if name not in suites]
+    scenarios = {name: _joined(scenario, added) for name, scenario in scenarios.items()}
     for scenario in scenarios.values():
         _check_names(scenario, subjects, profiles, faults)
     if faults:
@@ -205,6 +199,42 @@ def load(directory: Path = DIRECTORY, extra: tuple[Path, ...] = ()) -> Catalogue
     ordered = dict(sorted(scenarios.items(), key=lambda item: (item[1].order, item[0])))
     ranked = dict(sorted(subjects.items(), key=lambda item: item[1].rung))
     return Catalogue(scenarios=ordered, subjects=ranked, profiles=profiles)
+
+
+def _read(
+    path: Path,
+    scenarios: dict[str, Scenario],
+    subjects: dict[str, Subject],
+    profiles: dict[str, Profile],
+    faults: list[str],
+) -> None:
+    """Read one file into the tables."""
+    content = read_toml(path, faults)
+    if content is None:
+        return
+    if content.keys() & {"question", "probe", "metrics", "headline"}:
+        scenario = validate(Scenario, {**content, "name": path.stem}, path, "", faults)
+        if scenario is not None:
+            scenarios[scenario.name] = scenario
+        return
+    _add_subjects(tables(content, "subjects", path, faults), subjects, path, faults)
+    for name, table in tables(content, "profiles", path, faults).items():
+        profile = validate(Profile, {**table, "name": name}, path, f"profiles.{name}", faults)
+        if profile is not None:
+            profiles[name] = profile
+
+
+def _joined(scenario: Scenario, added: list[Subject]) -> Scenario:
+    """Return the scenario with a user's own subjects: each is asked whatever the one it is like is asked."""
+
+    def more(names: tuple[str, ...]) -> tuple[str, ...]:
+        return (*names, *(s.name for s in added if s.like in names and s.name not in names))
+
+    changes = {
+        name: change.model_copy(update={"subjects": more(change.subjects)}) if change.subjects else change
+        for name, change in scenario.profiles.items()
+    }
+    return scenario.model_copy(update={"subjects": more(scenario.subjects), "profiles": changes})
 
 
 def _add_subjects(tables: Mapping[str, Any], known: dict[str, Subject], path: Path, faults: list[str]) -> None:
@@ -218,8 +248,13 @@ def _add_subjects(tables: Mapping[str, Any], known: dict[str, Subject], path: Pa
             )
             continue
         base = {k: v for k, v in raw.get(like, {}).items() if k != "twin_of"}
-        own = {k: v for k, v in table.items() if k != "like"}
-        merged = {**base, **own, "name": name, "options": {**base.get("options", {}), **own.get("options", {})}}
+        merged = {
+            **base,
+            "like": "",
+            **table,
+            "name": name,
+            "options": {**base.get("options", {}), **table.get("options", {})},
+        }
         raw[name] = merged
         subject = validate(Subject, merged, path, f"subjects.{name}", faults)
         if subject is not None:

@@ -64,6 +64,10 @@ def test_a_subject_like_another_changes_only_what_it_says(folder: Path, tmp_path
     subjects = load(folder, (mine,)).subjects
     assert subjects["docker-runsc"].options == {**subjects["docker"].options, "runtime": "runsc"}
     assert subjects["docker-runsc"].backend == "docker"
+    scenarios = load(folder, (mine,)).scenarios
+    assert scenarios["startup"].subjects[-1] == "docker-runsc"
+    assert "docker-runsc" in (scenarios["memory"].profiles["quick"].subjects or ())
+    assert "docker-runsc" not in load(folder).scenarios["startup"].subjects
     assert subjects["docker-hostnet"].twin_of == ""
 
 
