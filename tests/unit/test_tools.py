@@ -86,7 +86,7 @@ def test_iperf3_counts_bits_and_we_bytes() -> None:
 
 def test_iperf3_ends_with_0_when_it_was_refused_and_says_so_in_its_json() -> None:
     refused = '{"start": {}, "intervals": [], "end": {}, "error": "unable to connect to server: Connection refused"}'
-    with pytest.raises(ParseError, match="^iperf3: unable to connect to server: Connection refused$"):
+    with pytest.raises(ParseError, match=r"^iperf3: unable to connect to server: Connection refused$"):
         iperf3.parse(refused)
 
 
