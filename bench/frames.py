@@ -7,7 +7,6 @@ say the same numbers.
 from __future__ import annotations
 
 import os
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +16,7 @@ from bench.compare import Params, noise_floor, twins
 from bench.sample import Phase, Status
 from bench.stats import estimates
 from bench.store import Run
-from bench.summary import comparisons, format_ratio, headlines, telling
+from bench.summary import comparisons, format_ratio, summarise
 from bench.text import plural
 from bench.units import Unit, format_interval
 
@@ -148,17 +147,11 @@ def headlines_frame(run: Run) -> pd.DataFrame:
 
     Columns as in `estimates_frame`, and `ratio`: the comparison with the baseline as a text.
     """
-    known = headlines(run)
+    first = {(a.scenario, a.metric, _conditions(a.params)) for a in summarise(run).answers}
     frame = estimates_frame(run)
-    frame = _kept(frame, [known.get(s) == m for s, m in zip(frame["scenario"], frame["metric"], strict=True)])
-    first: dict[str, str] = {}
-    for scenario, group in frame.groupby("scenario"):
-        subjects = Counter(tuple(sorted(params.items())) for params in group["params"])
-        principal = min(subjects, key=lambda params: (-subjects[params], telling(params)))
-        first[str(scenario)] = _conditions(principal)
-    frame = _kept(frame, [first[s] == c for s, c in zip(frame["scenario"], frame["conditions"], strict=True)])
-    ratios = comparisons_frame(run)
     keys = [*_HEADLINE, "subject"]
+    frame = _kept(frame, [key in first for key in frame[list(_HEADLINE)].itertuples(index=False, name=None)])
+    ratios = comparisons_frame(run)
     told = ratios[[*keys, "text"]].rename(columns={"text": "ratio"})
     return frame.merge(told, on=keys, how="left").fillna({"ratio": "–"})
 

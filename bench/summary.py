@@ -35,7 +35,7 @@ class Cell:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """One scenario: its sentence and its cells by subject label."""
+    """One scenario: its sentence and its cells by subject label, all under the one set of parameters shown first."""
 
     scenario: str
     title: str
@@ -44,6 +44,7 @@ class Answer:
     baseline: str
     sentence: str
     cells: Mapping[str, Cell]
+    params: Params = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,6 +138,7 @@ def _answer(
     sentence = f"{title}: {_sentence(cells, by_label, told, unit)}"
     return Answer(
         scenario=name, title=title, metric=metric, unit=unit, baseline=base, sentence=sentence, cells=cells,
+        params=params,
     )  # fmt: skip
 
 
