@@ -149,7 +149,10 @@ def test_a_pairing_left_out_has_the_name_its_subject_has_elsewhere(catalogue: Ca
 def test_a_library_that_throws_costs_its_own_subjects(
     catalogue: Catalogue, session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(FakeBackend, "open", lambda *_: {}["no such key"])
+    def throw(*_: object) -> None:
+        raise KeyError("no such key")
+
+    monkeypatch.setattr(FakeBackend, "open", throw)
     found = results(planned(catalogue, fake("a"), fake("b")), session, FakeBackend())
     assert {(s.status, s.reason) for r in found for s in r.samples} == {(Status.SKIPPED, "KeyError: 'no such key'")}
 

@@ -9,6 +9,7 @@ import pytest
 
 from bench.errors import ScenarioError, UsageError
 from bench.scenario import DIRECTORY, Catalogue, Metric, load
+from bench.units import Unit
 
 
 @pytest.fixture
@@ -84,5 +85,5 @@ def test_unknown_likes_and_names(folder: Path, tmp_path: Path, catalogue: Catalo
 
 
 def test_a_duration_names_its_events() -> None:
-    assert Metric(name="requested→ready", unit="s").events == ("requested", "ready")
-    assert Metric(name="pss", unit="B").events == ("", "")
+    assert Metric(name="requested→ready", unit=Unit.SECONDS).events == ("requested", "ready")
+    assert Metric(name="pss", unit=Unit.BYTES).events == ("", "")
