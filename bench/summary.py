@@ -68,13 +68,20 @@ class Summary:
     exit_code: ExitCode
 
 
+def _place(known: Mapping[str, Any], scenario: str) -> float:
+    """Return where the scenario stands in a run; a stranger's nonsense comes last."""
+    order = (known.get(scenario) or {}).get("order") if isinstance(known.get(scenario), dict) else None
+    return float(order) if isinstance(order, int) else 1e9
+
+
 def summarise(run: Run) -> Summary:
     """Return what the run says. Never raises for what run.json leaves out."""
     known: Mapping[str, Any] = run.info.get("scenarios") or {}
     told: Mapping[str, Any] = run.info.get("subjects") or {}
     labels = dict.fromkeys(str(row["subject"]) for row in run.rows)
     ordered = tuple(sorted(labels, key=lambda label: _rung(told, label)))
-    names = list(dict.fromkeys(str(row["scenario"]) for row in run.rows))
+    # Rows begin with the pairings that were refused: the scenarios' own order is that of the run.
+    names = sorted(dict.fromkeys(str(row["scenario"]) for row in run.rows), key=lambda name: _place(known, name))
     ratios = {(c.scenario, c.metric, c.subject, c.params): c for c in comparisons(run)}
     answers = tuple(_answer(n, known.get(n) or {}, told, ordered, run.rows, ratios) for n in names)
     return Summary(answers=answers, subjects=ordered, troubles=_troubles(run.rows, told), exit_code=exit_code(run.rows))
