@@ -96,11 +96,9 @@ def kvm_usable(facts: Facts, proof: KvmOutcome) -> Finding | None:
         )  # fmt: skip
     if proof is KvmOutcome.WORKS:
         return None
-    what = (
-        "runs firmware but no ordinary kernel" if proof is KvmOutcome.ROM_ONLY else "opens but boots no ordinary kernel"
-    )
+    first = "runs firmware" if proof is KvmOutcome.ROM_ONLY else "opens"
     return Finding(
-        rule="kvm", level=Level.PROBLEM, what=f"/dev/kvm {what}.", why=why,
+        rule="kvm", level=Level.PROBLEM, what=f"/dev/kvm {first} but boots no ordinary kernel.", why=why,
         remedy="measure on a host whose hypervisor supports nesting, or on bare metal",
     )  # fmt: skip
 
