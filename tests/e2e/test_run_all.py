@@ -66,18 +66,14 @@ def run(finished: Finished) -> Run:
     return read_run(finished.folder)
 
 
-def failures(run: Run) -> set[tuple[str, str, str]]:
-    """Return (scenario, subject, reason) of whatever failed or timed out."""
-    return {(r["scenario"], r["subject"], r["reason"]) for r in run.rows if r["status"] in ("failed", "timeout")}
-
-
 def test_it_ends_well(finished: Finished, run: Run) -> None:
-    """The code says whether anything failed; on a shared machine a rare trial may, and never one of the ladder's."""
+    assert finished.code == ExitCode.DONE, finished.text[-3000:]
     assert run.info["ending"] == "complete"
-    failed = failures(run)
-    assert finished.code == (ExitCode.SOME_TRIALS_FAILED if failed else ExitCode.DONE), finished.text[-3000:]
-    assert not [f for f in failed if f[0] == "startup"]
-    assert len(failed) <= 3, failed
+
+
+def test_nothing_failed(run: Run) -> None:
+    failed = {(r["scenario"], r["subject"], r["reason"]) for r in run.rows if r["status"] in ("failed", "timeout")}
+    assert failed == set()
 
 
 def test_every_scenario_measured_every_subject(run: Run) -> None:
