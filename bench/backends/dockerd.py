@@ -51,10 +51,11 @@ class PrivateDockerd:
         configuration = self._run / "daemon.json"
         configuration.write_text(json.dumps(self._configuration(), indent=1), "utf-8")
         log = (self._run / "log").open("wb")
-        # Mounts of the daemon stay in its own namespace. crun refuses a hybrid hierarchy, whose nearly empty
-        # unified mount nobody here needs: it is taken out of that namespace alone.
+        # Mounts of the daemon stay in its own namespace. crun refuses a hybrid hierarchy and leaves litter in an
+        # unmounted one (see hide_hybrid_cgroup): in that namespace alone an empty file system takes its place.
         script = (
-            "[ -d /sys/fs/cgroup/unified ] && umount /sys/fs/cgroup/unified; "
+            "unified=/sys/fs/cgroup/unified; "
+            '[ -d "$unified" ] && { umount "$unified" 2>/dev/null; mount -t tmpfs -o size=1m bench "$unified"; }; '
             'exec "$0" --config-file "$1" --containerd-namespace "$2" --containerd-plugins-namespace "$2-plugins"'
         )
         daemon = find_program("dockerd") or "dockerd"

@@ -257,19 +257,22 @@ class OciBackend:
 
 
 def hide_hybrid_cgroup() -> None:
-    """On a hybrid hierarchy, leave the mounts of the host and take the nearly empty unified one out of our own.
+    """On a hybrid hierarchy, leave the mounts of the host and cover the nearly empty unified one in a view of our own.
 
-    crun refuses "cgroups in hybrid mode" (libcrun/cgroup.c). A mount namespace of the calling thread's own
-    (unshare(2)) lets it see pure version 1, and costs nothing per start.
+    crun refuses "cgroups in hybrid mode", and where `unified` is an ordinary directory it makes its groups there as
+    ordinary directories and leaves them (libcrun/cgroup.c). A mount namespace of the calling thread's own
+    (unshare(2)) with an empty tmpfs in that place shows it pure version 1, goes with the run, and costs nothing per
+    start.
     """
     unified = b"/sys/fs/cgroup/unified"
-    if not Path(unified.decode()).is_dir() or not os.path.ismount(unified):
+    if not Path(unified.decode()).is_dir():
         return
     libc = ctypes.CDLL(None, use_errno=True)
     if (
         libc.unshare(_CLONE_NEWNS)
         or libc.mount(b"none", b"/", None, _MS_REC | _MS_PRIVATE, None)
-        or libc.umount2(unified, 0)
+        or (os.path.ismount(unified) and libc.umount2(unified, 0))
+        or libc.mount(b"bench", unified, b"tmpfs", 0, b"size=1m")
     ):
         raise BackendUnavailable(
             f"the hybrid cgroup mount cannot be hidden from crun: {os.strerror(ctypes.get_errno())}"

@@ -22,7 +22,7 @@ GUEST_CHAIN = (Event.REQUESTED, Event.CREATED, Event.KERNEL, Event.INIT, Event.R
 """The same where a guest kernel boots. Its first byte may come before the start call returns, too."""
 
 WARM_SHARE = 0.95
-COLD_SHARE = 0.25
+COLD_SHARE = 0.05
 """Beyond these shares of resident pages a start counts as warm, or as cold: what a running program maps stays."""
 
 
