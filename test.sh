@@ -7,7 +7,7 @@ make_ready test
 cd "$ROOT"
 if [ $# -gt 0 ]; then exec "$VENV/bin/python" -m pytest "$@"; fi
 
-# All four speak, even when the first has found something: one round of mending, not four.
+# All of them speak, even when the first has found something: one round of mending, not five.
 failed=
 check() {
     say "$1"
@@ -17,6 +17,19 @@ check() {
 check "ruff: the rules" ruff check
 check "ruff: the form" ruff format --check
 check "mypy: the types" mypy
-check "pytest: the behaviour" pytest
+check "pytest: what measures, alone on the machine" pytest tests/benchmarks tests/contract tests/engines
+
+# All other tests measure nothing: politely, they run beside the long run, and speak when it has spoken.
+words=$(mktemp)
+beside=
+trap '[ -z "$beside" ] || kill "$beside" 2>/dev/null || :; rm -f "$words"' EXIT
+trap 'exit 130' INT TERM
+nice -n 10 "$VENV/bin/python" -m pytest tests --ignore=tests/benchmarks --ignore=tests/contract --ignore=tests/engines \
+    --ignore=tests/e2e >"$words" 2>&1 &
+beside=$!
+check "pytest: whole runs, and beside them all that needs no quiet" pytest tests/e2e
+wait "$beside" || failed=1
+beside=
+cat "$words"
 [ -z "$failed" ] || { say "something failed above" && exit 1; }
 say "all is well"

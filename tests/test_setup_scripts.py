@@ -18,7 +18,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 TOOLS = ("awk", "cat", "chmod", "cp", "cut", "dirname", "flock", "grep", "mkdir", "printf", "readlink", "rm", "sed")
-MORE_TOOLS = ("bash", "env", "sh", "sha256sum", "sleep", "sort", "tail", "timeout", "touch", "tr")
+MORE_TOOLS = ("bash", "env", "mktemp", "nice", "sh", "sha256sum", "sleep", "sort", "tail", "timeout", "touch", "tr")
 
 APT = """#!/bin/sh
 echo "apt-get $*" >>"$CALLS"
@@ -320,18 +320,26 @@ def test_ci_runs_every_check(checkout: Checkout) -> None:
     done = checkout.run(script=".ci/run")
     assert done.returncode == 0, done.stderr
     checks = [call for call in checkout.python_calls() if call.startswith("CI=")]
-    assert checks == [
-        "CI=true -m ruff check", "CI=true -m ruff format --check", "CI=true -m mypy", "CI=true -m pytest",
+    assert checks[:4] == [
+        "CI=true -m ruff check", "CI=true -m ruff format --check", "CI=true -m mypy",
+        "CI=true -m pytest tests/benchmarks tests/contract tests/engines",
     ]  # fmt: skip
+    assert sorted(checks[4:]) == [
+        "CI=true -m pytest tests "
+        + " ".join(f"--ignore=tests/{n}" for n in ("benchmarks", "contract", "engines", "e2e")),
+        "CI=true -m pytest tests/e2e",
+    ], "side by side, and together all there is"
 
 
-def test_one_failed_check_fails_the_whole(checkout: Checkout) -> None:
+@pytest.mark.parametrize("failing", ["-m mypy", "-m pytest tests/e2e", "-m pytest tests --ignore*"])
+def test_one_failed_check_fails_the_whole(checkout: Checkout, failing: str) -> None:
     checkout.run(script="test.sh")
     python = checkout.root / ".venv" / "bin" / "python"
-    python.write_text('#!/bin/sh\necho "$*" >>"$CALLS"\ncase "$*" in "-m mypy") exit 1 ;; esac\n')
+    pattern = failing.replace(" ", "\\ ")
+    python.write_text(f'#!/bin/sh\necho "$*" >>"$CALLS"\ncase "$*" in {pattern}) exit 1 ;; esac\n')
     assert checkout.calls
     assert checkout.run(script="test.sh").returncode == 1
-    assert checkout.calls[-1] == "-m pytest", "the others are still run"
+    assert len(checkout.calls) == 6, "the others are still run"
 
 
 @pytest.mark.parametrize("script", ["bench.sh", "test.sh", ".ci/run"])
