@@ -101,7 +101,8 @@ def sides(view: View, scenario: ScenarioView) -> Iterable[Figure]:
         tools = [c for c in found[subject.label] if c.better is not Better.NEITHER]
         rows = tuple(
             RatioRow(label=c.metric, family=subject.family, emulated=subject.emulated, verdict=str(c.verdict),
-                     ratio=ratio, low=low, high=high, text=c.text)
+                     ratio=ratio, low=low, high=high,
+                     text=words.bounded(c, words.sign_of(subject, scenario.metrics[c.metric])))
             for c in tools
             for ratio, low, high in [_cost(c)]
         )  # fmt: skip

@@ -232,9 +232,9 @@ def _matrix_cell(seen: View, scenario: ScenarioView, label: str) -> MatrixCell:
     comparison = seen.comparisons.get(key)
     verdict = str(comparison.verdict) if comparison else "baseline" if _is_baseline(seen, scenario, label) else "alone"
     metric = scenario.metrics[scenario.headline]
-    value = words.sign_of(seen.subject(label), metric) + format_value(estimate.median, metric.unit)
-    ratio = words.compared(comparison) if comparison else "baseline" if verdict == "baseline" else ""
-    return MatrixCell(value=value, ratio=ratio, verdict=verdict)
+    sign = words.sign_of(seen.subject(label), metric)
+    ratio = words.compared(comparison, sign) if comparison else "baseline" if verdict == "baseline" else ""
+    return MatrixCell(value=sign + format_value(estimate.median, metric.unit), ratio=ratio, verdict=verdict)
 
 
 def _is_baseline(seen: View, scenario: ScenarioView, label: str) -> bool:

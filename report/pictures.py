@@ -153,16 +153,19 @@ def forest(view: View, scenario: ScenarioView, key: str) -> Figure | None:
     compared = [(s, c) for s, c in found if c is not None]
     if not compared:
         return None
+    metric = scenario.metrics[scenario.headline]
+    signs = {s.label: words.sign_of(s, metric) if c.ratio else "" for s, c in compared}
     rows = tuple(
         RatioRow(label=s.label, family=s.family, emulated=s.emulated, twin=bool(s.twin_of), ratio=c.ratio, low=c.low,
-                 high=c.high,                  verdict=str(c.verdict), text=c.text if c.ratio else str(c.verdict))
+                 high=c.high, verdict=str(c.verdict),
+                 text=words.bounded(c, signs[s.label]) if c.ratio else str(c.verdict))
         for s, c in compared
     )  # fmt: skip
     baseline = compared[0][1].baseline
     table_rows = [
         Row(head=s.label, family=s.family, emulated=s.emulated, note=s.title,
-            cells=(format_interval(c.ratio, c.low, c.high, Unit.RATIO), words.VERDICT_SIGNS[c.verdict] + " " + c.word,
-                   "yes" if c.firm else "no", str(c.blocks), c.reason))
+            cells=(signs[s.label] + format_interval(c.ratio, c.low, c.high, Unit.RATIO),
+                   f"{words.VERDICT_SIGNS[c.verdict]} {c.word}", "yes" if c.firm else "no", str(c.blocks), c.reason))
         for s, c in compared
     ]  # fmt: skip
     floor = _floor(view, scenario, params)

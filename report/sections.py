@@ -72,7 +72,7 @@ def headline(view: View, scenario: ScenarioView) -> Table | None:
             Row(
                 head=subject.label, note=subject.title, family=subject.family, emulated=subject.emulated,
                 cells=(words.estimated(found, metric.unit, words.sign_of(subject, metric)),
-                       words.compared(view.comparisons.get(key)),
+                       words.compared(view.comparisons.get(key), words.sign_of(subject, metric)),
                        str(found.n) if found else "0", words.trouble(cells[subject.label]) or "none"),
             )
         )  # fmt: skip

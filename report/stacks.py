@@ -44,7 +44,7 @@ def waterfall(view: View, scenario: ScenarioView) -> Figure | None:
     ]
     totals = view.row(scenario.name, scenario.headline, shown)
     return _figure(
-        view, columns, totals, Unit.SECONDS, key=key_of(scenario.name, "phases"),
+        view, columns, totals, scenario.metrics[scenario.headline], key=key_of(scenario.name, "phases"),
         title=f"Where the time goes{words.at(shown)}",
         total_text=f"median of {scenario.headline}",
     )  # fmt: skip
@@ -79,7 +79,7 @@ def owners(view: View, scenario: ScenarioView, metric: MetricView, params: Param
     apart = _is_apart(columns, totals)
     whose = "without the control plane" if apart else "all parts"
     return _figure(
-        view, columns, totals, metric.unit,
+        view, columns, totals, metric,
         key=key_of(scenario.name, "owners", metric.name, *(f"{k} {v}" for k, v in rest)),
         title=f"Whose it is: {metric.name}{words.at(rest)}", total_text=f"median of {metric.name}, {whose}",
         apart="control-plane" if apart else "",
@@ -110,18 +110,18 @@ def shares(view: View, scenario: ScenarioView) -> Figure | None:
         columns.append((part, view.row(scenario.name, "unique", params)))
     totals = view.row(scenario.name, scenario.headline, view.principal(scenario.name, scenario.headline))
     return _figure(
-        view, columns, totals, Unit.BYTES, key=key_of(scenario.name, "shares"),
+        view, columns, totals, scenario.metrics[scenario.headline], key=key_of(scenario.name, "shares"),
         title="Disk: what is shared, what is each one's own",
         total_text=f"median of {scenario.headline}",
     )  # fmt: skip
 
 
 def _figure(
-    view: View, columns: Sequence[Column], totals: Mapping[str, Cell], unit: Unit, *, key: str, title: str,
+    view: View, columns: Sequence[Column], totals: Mapping[str, Cell], of: MetricView, *, key: str, title: str,
     total_text: str, apart: str = "",
 ) -> Figure | None:  # fmt: skip
-    """Return a stacked picture with its table, or None when there is nothing to stack."""
-    stacks = []
+    """Return a stacked picture of a metric with its table, or None when there is nothing to stack."""
+    stacks, unit = [], of.unit
     for subject in view.ordered({label for _, cells in columns for label in cells}):
         medians = [
             (part.key, estimate(cells[subject.label].numbers)) for part, cells in columns if subject.label in cells
@@ -130,7 +130,7 @@ def _figure(
         total = estimate(totals[subject.label].numbers) if subject.label in totals else None
         if shown:
             whole = total.median if total else sum(value for _, value in shown)
-            text = ("≤ " if subject.emulated else "") + format_value(whole, unit)
+            text = words.sign_of(subject, of) + format_value(whole, unit)
             text += f" + {format_value(dict(shown)[apart], unit)}" if apart in dict(shown) else ""
             stacks.append(
                 Stack(label=subject.label, family=subject.family, emulated=subject.emulated, parts=shown,

@@ -47,9 +47,16 @@ def estimated(estimate: Estimate | None, unit: Unit, sign: str = "") -> str:
     return "–" if estimate is None else sign + format_interval(estimate.median, estimate.low, estimate.high, unit)
 
 
-def compared(comparison: Comparison | None) -> str:
-    """Write a comparison with its sign: "▲ 100× [92–110], slower"."""
-    return "–" if comparison is None else f"{VERDICT_SIGNS[comparison.verdict]} {comparison.text}"
+def compared(comparison: Comparison | None, bound: str = "") -> str:
+    """Write a comparison with its shape, and the sign of a bound if it is one: "▲ ≤ 100× [92–110], slower"."""
+    if comparison is None:
+        return "–"
+    return f"{VERDICT_SIGNS[comparison.verdict]} {bounded(comparison, bound)}"
+
+
+def bounded(comparison: Comparison, bound: str) -> str:
+    """Write a comparison, the sign of a bound before its ratio if it has one: "≤ 100× [92–110], slower"."""
+    return f"{bound if comparison.ratio else ''}{comparison.text}"
 
 
 def conditions(params: Params) -> str:
@@ -93,6 +100,19 @@ def representatives(view: View, scenario: ScenarioView, params: Params) -> list[
     return sorted(chosen, key=lambda s: s.order)
 
 
+def values(view: View, scenario: ScenarioView) -> list[tuple[SubjectView, str]]:
+    """Return each representative with its headline's median, a bound marked: (docker, "408 ms")."""
+    metric = scenario.metrics.get(scenario.headline)
+    if metric is None:
+        return []
+    params = view.principal(scenario.name, scenario.headline)
+    found = []
+    for subject in representatives(view, scenario, params):
+        median = view.estimates[scenario.name, subject.label, metric.name, params].median
+        found.append((subject, tight(sign_of(subject, metric) + format_value(median, metric.unit))))
+    return found
+
+
 def answer(view: View, scenario: ScenarioView) -> str:
     """Return the scenario's answer in one sentence: what each representative takes."""
     metric = scenario.metrics.get(scenario.headline)
@@ -100,12 +120,11 @@ def answer(view: View, scenario: ScenarioView) -> str:
     chosen = representatives(view, scenario, params)
     if metric is None or not chosen:
         return "Nothing could be measured here; the reasons stand in the section."
-    parts = []
-    for subject in chosen:
-        value = format_value(view.estimates[scenario.name, subject.label, metric.name, params].median, metric.unit)
-        bound = UPPER_BOUND if metric.better is not Better.HIGHER else LOWER_BOUND
-        aside = f" ({bound})" if sign_of(subject, metric) else ""
-        parts.append(f"{subject.label} {tight(sign_of(subject, metric) + value)}{aside}")
+    bound = UPPER_BOUND if metric.better is not Better.HIGHER else LOWER_BOUND
+    parts = [
+        f"{subject.label} {text}{f' ({bound})' if sign_of(subject, metric) else ''}"
+        for subject, text in values(view, scenario)
+    ]
     beside = guest_beside_container(view, scenario)
     return f"{enumeration(parts)}.{f' {beside}' if beside else ''}"
 
