@@ -32,6 +32,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/reboot.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
@@ -481,6 +482,9 @@ int main(int count, char **arguments)
     sigprocmask(SIG_BLOCK, &watched, &before);
     int signals = signalfd(-1, &watched, SFD_CLOEXEC | SFD_NONBLOCK);
     signal(SIGPIPE, SIG_IGN);
+    /* What loses its parent becomes a child of the agent, also where the agent is not PID 1: it stays in the tree that
+     * is measured and ended. */
+    prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
     start_app(command, &before);
     wait_until_ready();
     serve(signals);
