@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from bench.units import Unit
 from report.charts import Canvas
@@ -56,17 +57,33 @@ def value_axis(
     return linear(low, high, left, right), linear_ticks(low, high, unit, most)
 
 
+def room_for(texts: Iterable[str], least: float) -> float:
+    """Return how many pixels the longest of some texts of 12 pixels takes with its margins; `least` at least."""
+    return max([least, *(len(text) * 7.0 + 24.0 for text in texts)])
+
+
+def _spaced(places: Sequence[tuple[float, str]]) -> Sequence[tuple[float, str]]:
+    """Return every k-th of the words at their places so that none covers another; "0" and "1×" stay if there."""
+    for step in range(1, len(places)):
+        kept = [places[first::step] for first in range(step)]
+        kept.sort(key=lambda some: not any(text in ("0", "1×") for _, text in some))
+        for some in kept:
+            reaches = [(x - len(text) * 3.8, x + len(text) * 3.8) for x, text in some]
+            if all(end < begin for (_, end), (begin, _) in itertools.pairwise(reaches)):
+                return some
+    return places[:1]
+
+
 def grid(canvas: Canvas, place: Place, ticks: Ticks, top: float, bottom: float) -> None:
     """Draw an upright line for each tick, and its words below."""
     if bottom > top:
         canvas.lines([(place(value), top, place(value), bottom) for value, _ in ticks], "line")
-    written = -1.0
+    words = []
     for value, text in sorted(ticks):
         reach = len(text) * 3.8
-        x = min(max(place(value), reach), canvas.width - reach)
-        if x - reach > written:  # words that would cover their neighbour's are left out; the line stays
-            canvas.text(x, bottom + 13.0, text, "soft", anchor="center")
-            written = x + reach
+        words.append((min(max(place(value), reach), canvas.width - reach), text))
+    for x, text in _spaced(words):  # words that would cover their neighbour's are left out; the line stays
+        canvas.text(x, bottom + 13.0, text, "soft", anchor="center")
 
 
 def thinned(values: Sequence[float]) -> list[float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -32,6 +33,7 @@ class Card:
     Attributes:
         language: of the quotation, as HTML wants it ("zh"); "" where it is not told from English.
         sign, kind: the verdict's shape and class.
+        gist: why, in a line without figures: how many subjects say what.
         numbers: condition by condition what was measured, the rest of it counted; all of it stands in `evidence`.
     """
 
@@ -42,7 +44,7 @@ class Card:
     verdict: str
     sign: str
     kind: str
-    reason: str
+    gist: str
     numbers: tuple[tuple[str, tuple[str, ...]], ...]
     measured: str
     forgets: str
@@ -68,7 +70,7 @@ def claims(view: View) -> Claims | None:
     found = {word: sum(card.verdict == word for card in cards) for word in words_of}
     return Claims(
         counts=tuple((*words_of[word], f"{count} {word}") for word, count in found.items() if count),
-        judged=tuple(card for card in cards if card.kind != "unmeasured"),
+        judged=tuple(card for word in words_of for card in cards if card.verdict == word and card.kind != "unmeasured"),
         unmeasured=tuple(card for card in cards if card.kind == "unmeasured"),
     )
 
@@ -81,7 +83,7 @@ def _card(view: View, told: Mapping[str, Any], place: int) -> Card:
     return Card(
         key=f"claim-{place}", quotation=quotation, language=_language(quotation),
         english=english or clean(told.get("id"), 80), verdict=verdict, sign=sign, kind=kind,
-        reason=_said(view, clean(told.get("reason"))), numbers=_numbers(evidence),
+        gist=_gist(evidence) or _said(view, clean(told.get("reason"))), numbers=_numbers(evidence),
         measured=clean(told.get("measured")), forgets=clean(told.get("forgets")), source=clean(told.get("source")),
         evidence=_evidence(evidence),
     )  # fmt: skip
@@ -92,14 +94,38 @@ def _language(text: str) -> str:
     return "zh" if any("\u4e00" <= character <= "\u9fff" for character in text) else ""
 
 
+def _gist(evidence: list[Mapping[str, Any]]) -> str:
+    """Say of each condition with a say how many subjects hold, fail and decide nothing; "" where none was measured.
+
+    Where nobody decides anything, the commonest reason is said instead.
+    """
+    asked = [e for e in evidence if e.get("decides") is True and e.get("value") is not None]
+    if not asked:
+        return ""
+    doubts = Counter(clean(e.get("reason")) for e in asked if e.get("outcome") not in ("holds", "fails"))
+    doubts.pop("", None)
+    if sum(doubts.values()) == len(asked):
+        return words.sentence(f"undecided: {doubts.most_common(1)[0][0]}")
+    parts = []
+    for condition in dict.fromkeys(map(_condition, asked)):
+        found = Counter(str(e.get("outcome")) for e in asked if _condition(e) == condition)
+        counts = [(word, found[word]) for word in SIGNS if found[word]]
+        told = [f"{word} for {count} of {found.total()}" for word, count in counts]
+        parts.append(f"{condition}: {', '.join(told) if len(told) > 1 else f'{counts[0][0]} for all {found.total()}'}")
+    return f"{'; '.join(parts)}."
+
+
+def _condition(e: Mapping[str, Any]) -> str:
+    return f"{clean(e.get('metric'), 80)} {clean(e.get('condition'), 120)}"
+
+
 def _numbers(evidence: list[Mapping[str, Any]]) -> tuple[tuple[str, tuple[str, ...]], ...]:
     """Return what was measured for each condition that has a say, each number with the shape of what it says."""
     found: dict[str, list[str]] = {}
     for e in evidence:
         if e.get("decides") is True and e.get("value") is not None:
-            condition = f"{clean(e.get('metric'), 80)} {clean(e.get('condition'), 120)}"
             sign = SIGNS.get(str(e.get("outcome")), "○")
-            found.setdefault(condition, []).append(f"{sign}\u00a0{words.tight(clean(e.get('text'), 200))}")
+            found.setdefault(_condition(e), []).append(f"{sign}\u00a0{words.tight(clean(e.get('text'), 200))}")
     return tuple((condition, _few(texts)) for condition, texts in found.items())
 
 

@@ -15,6 +15,7 @@ from report.axes import (
     label_left,
     linear,
     logarithmic,
+    room_for,
     short,
     signed,
     thinned,
@@ -74,7 +75,7 @@ def draw_dots(chart: DotChart, *, narrow: bool) -> Canvas:
     notes = [[] if narrow else textwrap.wrap(row.note, 40)[:2] for row in chart.rows]
     height = 46.0 if narrow else 30.0 + 13.0 * max((len(note) for note in notes), default=0)
     width = NARROW if narrow else WIDE
-    left, right = (12.0, width - 14.0) if narrow else (276.0, width - 200.0)
+    left, right = (12.0, width - 14.0) if narrow else (276.0, width - room_for((r.text for r in chart.rows), 200.0))
     top = 10.0 + 18.0 * len(chart.guides)
     bottom = top + height * len(chart.rows)
     canvas = Canvas(width, bottom + 24.0)
@@ -149,7 +150,9 @@ _SHAPES = {"better": "v", "worse": "^", "less": "v", "more": "^", "equivalent": 
 def draw_forest(chart: ForestChart, *, narrow: bool) -> Canvas:
     """Draw ratios with their intervals on a logarithmic axis, 1 marked, the noise floor as a band."""
     height, width = (44.0 if narrow else 28.0), (NARROW if narrow else WIDE)
-    left, right = (14.0, width - 14.0) if narrow else (232.0, width - 250.0)
+    left, right = (
+        (14.0, width - 14.0) if narrow else (232.0, width - room_for((r.text[:38] for r in chart.rows), 200.0))
+    )
     top = 8.0
     bottom = top + height * len(chart.rows)
     canvas = Canvas(width, bottom + 24.0)
@@ -178,7 +181,7 @@ def draw_forest(chart: ForestChart, *, narrow: bool) -> Canvas:
         else:
             label_left(canvas, row.family, signed(label, row.emulated), y + height / 2.0)
             _ratio_row(canvas, row, place, y + height / 2.0)
-            canvas.text(right + 16.0, y + height / 2.0, short(row.text, 38), "ink")
+            canvas.text(right + 14.0, y + height / 2.0, short(row.text, 38), "ink")
     return canvas
 
 
@@ -200,7 +203,7 @@ def draw_stacks(chart: StackChart, *, narrow: bool) -> Canvas:
     """Draw stacked bars in panels, each on a linear scale of its own."""
     panels = chart.panels()
     width, row, gap = (NARROW if narrow else WIDE), (48.0 if narrow else 32.0), 44.0
-    left, right = (4.0, width - 10.0) if narrow else (232.0, width - 190.0)
+    left, right = (4.0, width - 10.0) if narrow else (232.0, width - room_for((s.text for s in chart.stacks), 190.0))
     keys, head = _keys(chart, width)
     canvas = Canvas(width, head + sum(len(panel) * row + gap for panel in panels))
     for (x, y), (shade, title) in keys:
@@ -216,7 +219,7 @@ def draw_stacks(chart: StackChart, *, narrow: bool) -> Canvas:
         top, bottom = y + 6.0, y + 6.0 + len(panel) * row
         grid(canvas, place, linear_ticks(0.0, high, chart.unit, 4 if narrow else 6), top, bottom)
         for index, stack in enumerate(panel):
-            _stack_row(canvas, chart, stack, place, top + index * row, row, narrow=narrow)
+            _stack_row(canvas, chart, stack, place, top + index * row, row, right, narrow=narrow)
         canvas.line([left, left], [top, bottom], "soft")
         y = bottom + gap - 6.0
     return canvas
@@ -237,14 +240,14 @@ def _keys(chart: StackChart, width: float) -> tuple[list[tuple[tuple[float, floa
 
 
 def _stack_row(
-    canvas: Canvas, chart: StackChart, stack: Stack, place: Place, y: float, row: float, *, narrow: bool
+    canvas: Canvas, chart: StackChart, stack: Stack, place: Place, y: float, row: float, right: float, *, narrow: bool
 ) -> None:  # fmt: skip
     middle = y + (33.0 if narrow else row / 2.0)
     if narrow:
         label_above(canvas, stack.family, signed(stack.label, stack.emulated), stack.text, y + 13.0)
     else:
         label_left(canvas, stack.family, signed(stack.label, stack.emulated), middle)
-        canvas.text(canvas.width - 176.0, middle, stack.text, "ink")
+        canvas.text(right + 14.0, middle, stack.text, "ink")
     shades = {part.key: part.shade for part in chart.parts}
     begin = 0.0
     for key, value in stack.parts:

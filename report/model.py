@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from bench.compare import Comparison
 from bench.store import Run
 from bench.text import plural
 from bench.units import format_value
@@ -50,6 +51,7 @@ class Figure:
         description: what it shows, its finding first, for those who do not see it.
         notes: what it says of the claims it shows, a sentence each.
         small: drawn in one form only, two to a row on a desk.
+        folded: shown when asked for; the page names it until then.
     """
 
     key: str
@@ -60,16 +62,33 @@ class Figure:
     table: Table | None = None
     notes: tuple[str, ...] = ()
     small: bool = False
+    folded: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Value:
+    """One subject's headline in an answer; `text` carries the sign of a bound."""
+
+    label: str
+    family: str
+    emulated: bool
+    text: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """One scenario's answer: a sentence and what it rests on."""
+    """One scenario's answer at a glance: the question, what each representative has, and the guest beside Docker.
 
-    scenario: str
+    Attributes:
+        note: the ratio people ask for, or why there is nothing.
+        rests_on: the metric, and in how many blocks it was measured.
+    """
+
     title: str
-    sentence: str
-    evidence: str
+    question: str
+    values: tuple[Value, ...]
+    note: str
+    rests_on: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -193,12 +212,15 @@ def _lead(seen: View) -> str:
 
 
 def _answer(seen: View, scenario: ScenarioView) -> Answer:
-    return Answer(
-        scenario=scenario.name,
-        title=scenario.title,
-        sentence=words.answer(seen, scenario),
-        evidence=words.evidence(seen, scenario),
+    values = tuple(
+        Value(label=subject.label, family=subject.family, emulated=subject.emulated, text=text)
+        for subject, text in words.values(seen, scenario)
     )
+    return Answer(
+        title=scenario.title, question=scenario.question, values=values,
+        note=words.guest_beside_container(seen, scenario) if values else words.answer(seen, scenario),
+        rests_on=words.rests_on(seen, scenario),
+    )  # fmt: skip
 
 
 def matrix(seen: View) -> Matrix:
@@ -233,8 +255,15 @@ def _matrix_cell(seen: View, scenario: ScenarioView, label: str) -> MatrixCell:
     verdict = str(comparison.verdict) if comparison else "baseline" if _is_baseline(seen, scenario, label) else "alone"
     metric = scenario.metrics[scenario.headline]
     sign = words.sign_of(seen.subject(label), metric)
-    ratio = words.compared(comparison, sign) if comparison else "baseline" if verdict == "baseline" else ""
+    ratio = _ratio(comparison, sign) if comparison else "baseline" if verdict == "baseline" else ""
     return MatrixCell(value=sign + format_value(estimate.median, metric.unit), ratio=ratio, verdict=verdict)
+
+
+def _ratio(comparison: Comparison, sign: str) -> str:
+    """Return the ratio for a narrow cell: it may break before its interval and its verdict, nowhere else."""
+    if not comparison.ratio:
+        return f"{words.VERDICT_SIGNS[comparison.verdict]}\u00a0no ratio"
+    return words.tight(words.compared(comparison, sign)).replace("\u00a0[", " [").replace(",\u00a0", ", ")
 
 
 def _is_baseline(seen: View, scenario: ScenarioView, label: str) -> bool:

@@ -61,7 +61,11 @@ def ladder(view: View, scenario: ScenarioView) -> Figure:
 def dots(view: View, scenario: ScenarioView, params: Params, beside: tuple[str, Params] | None = None) -> Figure:
     """Return the headline of every subject under one set of parameters, and a second median beside it."""
     metric = scenario.metrics[scenario.headline]
-    rows = rows_of_dots(view, scenario, metric.name, params, mark=beside)
+    found = rows_of_dots(view, scenario, metric.name, params, mark=beside)
+    senseless = [r for r in found if r.median is None and r.trouble.startswith("unsupported")]
+    rows = tuple(r for r in found if r not in senseless) or found
+    notes = tuple(dict.fromkeys(f"Not drawn: {r.label}, {r.trouble}." for r in senseless)) if rows != found else ()
+    interval = " thick bar: its 95 % interval;" if any(r.low is not None for r in rows) else ""
     second = ""
     if beside:
         other = conditions_of(beside[1]) if beside[0] == metric.name else words.measured(scenario.metrics[beside[0]])
@@ -72,11 +76,10 @@ def dots(view: View, scenario: ScenarioView, params: Params, beside: tuple[str, 
         key=key_of(scenario.name, "dots", *(f"{k} {v}" for k, v in params)),
         title=f"{capital(metric.title or metric.name)}{words.at(params)}",
         description=f"{metric.name}{words.at(params)}: {told}.",
-        caption=f"Diamond: median of {metric.name}{words.at(params)}; thick bar: its 95 % interval;{second} "
-        "points: every trial.",
-        chart=DotChart(unit=metric.unit, rows=rows, marked="beside"),
+        caption=f"Diamond: median of {metric.name}{words.at(params)};{interval}{second} points: every trial.",
+        notes=notes, chart=DotChart(unit=metric.unit, rows=rows, marked="beside"),
         table=estimate_table(view, scenario, columns, words.measured(metric)),
-    )
+    )  # fmt: skip
 
 
 def conditions_of(params: Params) -> str:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 
 from bench.text import plural
 from report import growth, pictures, stacks, words
 from report.data import ScenarioView, View
+from report.figures import ForestChart, StackChart
 from report.model import Figure, Row, Section, Table, labelled
 
 ACCOUNTS = {"memavailable-slope": ("pss-slope",)}
@@ -22,17 +24,28 @@ def section(view: View, scenario: ScenarioView, *, on_ladder: bool) -> Section:
     return Section(
         key=pictures.key_of("scenario", scenario.name), title=scenario.title, question=scenario.question,
         sentence=words.answer(view, scenario), evidence=words.evidence(view, scenario),
-        figures=tuple(figures(view, scenario, on_ladder=on_ladder)) if scenario.headline in scenario.metrics else (),
+        figures=folded(figures(view, scenario, on_ladder=on_ladder)) if scenario.headline in scenario.metrics else (),
         headline=headline(view, scenario), details=tuple(details(view, scenario)),
         failures=failures(view, scenario), excluded=tuple(scenario.excluded.items()),
     )  # fmt: skip
+
+
+def folded(all_: Iterable[Figure]) -> tuple[Figure, ...]:
+    """Return the figures, all folded but the first and the first that shows what a whole is made of."""
+    found = tuple(all_)
+    wholes = [f.key for f in found if isinstance(f.chart, StackChart)]
+    shown = {f.key for f in found[:1]} | set(wholes[:1])
+    return tuple(replace(f, folded=f.key not in shown) for f in found)
 
 
 def figures(view: View, scenario: ScenarioView, *, on_ladder: bool) -> Iterable[Figure]:
     """Yield the pictures that fit what was measured."""
     if not on_ladder:
         yield from _headline_figures(view, scenario)
-        yield from labelled([pictures.forest(view, scenario, f"{scenario.name} forest")])
+        ratios = pictures.forest(view, scenario, f"{scenario.name} forest")
+        # Ratios without an interval are figures, not a picture: the headline's table has them.
+        if ratios and isinstance(ratios.chart, ForestChart) and any(r.low is not None for r in ratios.chart.rows):
+            yield ratios
     owned = stacks.attributed(view, scenario)
     if owned is not None:
         totals = [p for p in view.variants(scenario.name, owned.name) if dict(p).get("part") == "total"]

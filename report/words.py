@@ -84,6 +84,8 @@ def tight(text: str) -> str:
 
 def measured(metric: MetricView) -> str:
     """Write a metric with what it means: "requested→ready, until the workload answers"."""
+    if metric.title.lower().startswith(f"{metric.name.lower()}:"):
+        return metric.title
     return f"{metric.name}, {metric.title}" if metric.title else metric.name
 
 
@@ -180,16 +182,32 @@ def _rows(view: View, scenario: ScenarioView, label: str, params: Params) -> lis
     ]  # fmt: skip
 
 
+def rests_on(view: View, scenario: ScenarioView) -> str:
+    """Return what an answer is of and how often: "requested→ready (mode warm), 6 blocks."."""
+    params, counts = view.principal(scenario.name, scenario.headline), _blocks(view, scenario)
+    if not counts:
+        return ""
+    return f"{scenario.headline}{at(params)}, {_in_blocks(counts)}."
+
+
+def _blocks(view: View, scenario: ScenarioView) -> list[int]:
+    """Return how many blocks each subject's headline has."""
+    wanted = (scenario.name, scenario.headline, view.principal(scenario.name, scenario.headline))
+    return [e.blocks for (name, _, m, p), e in view.estimates.items() if (name, m, p) == wanted]
+
+
+def _in_blocks(counts: Sequence[int]) -> str:
+    few, many = min(counts), max(counts)
+    return plural(many, "block") if few == many else f"{few} to {many} blocks"
+
+
 def evidence(view: View, scenario: ScenarioView) -> str:
     """Return what the answer rests on: the metric and its events, n, the ratios with their intervals."""
     metric = scenario.metrics.get(scenario.headline)
     params = view.principal(scenario.name, scenario.headline)
-    wanted = (scenario.name, scenario.headline, params)
-    counts = [e.blocks for (name, _, m, p), e in view.estimates.items() if (name, m, p) == wanted]
+    counts = _blocks(view, scenario)
     if metric is None or not counts:
         return ""
-    few, many = min(counts), max(counts)
-    blocks = plural(many, "block") if few == many else f"{few} to {many} blocks"
     ratios, sure = [], False
     for subject in representatives(view, scenario, params):
         c = view.comparisons.get((scenario.name, subject.label, metric.name, params))
@@ -199,8 +217,9 @@ def evidence(view: View, scenario: ScenarioView) -> str:
             sure = sure or c.low is not None
     certainty = "with 95\u00a0% intervals" if sure else "without intervals"
     beside = f" Beside {scenario.baseline}, {certainty}: {enumeration(ratios)}." if ratios else ""
-    enough = "" if many >= values_needed() else f" Below {values_needed()} blocks there is no interval and no verdict."
-    return f"{measured(metric)}{at(params)}. Medians over {blocks}.{beside}{enough}"
+    needed = values_needed()
+    enough = "" if max(counts) >= needed else f" Below {needed} blocks there is no interval and no verdict."
+    return f"{measured(metric)}{at(params)}. Medians over {_in_blocks(counts)}.{beside}{enough}"
 
 
 def trouble(cell: Cell) -> str:

@@ -33,8 +33,7 @@ def figure(page: Page, key: str) -> Figure:
 
 
 def test_an_answer_names_every_family_once_and_the_dearest_guest(page: Page):
-    answer = page.answers[0]
-    plain = answer.sentence.replace("\u00a0", " ").replace("\u2060", "")
+    plain = page.sections[0].sentence.replace("\u00a0", " ").replace("\u2060", "")
     assert plain == (
         "process 4.08 ms, docker 408 ms, vm-bare@kvm 306 ms and "
         "vm-distro@tcg ≤ 40.8 s (software emulation: an upper bound). "
@@ -46,16 +45,17 @@ def test_a_guest_is_put_beside_the_container_of_its_own_userland():
     manifests = {"podman": {"root file system": "debian (1)"}, "docker": {"root file system": "minimal (2)"},
                  "vm-distro@tcg": {"rootfs": "debian"}}  # fmt: skip
     run = make_run(manifests=manifests)
-    assert "as long as docker (of another userland)." in build(run).answers[0].sentence
+    assert "as long as docker (of another userland)." in build(run).sections[0].sentence
     rows = [r for r in run.rows if r["subject"] != "podman"]
     rows += [row("startup", "podman", "requested→ready", 0.5, b, trial=b * 10 + 9) for b in range(9)]
     assert (
-        "as long as podman." in build(Run(path=run.path, info=run.info, facts={}, rows=tuple(rows))).answers[0].sentence
+        "as long as podman."
+        in build(Run(path=run.path, info=run.info, facts={}, rows=tuple(rows))).sections[0].sentence
     )
 
 
 def test_an_answer_rests_on_both_events_names_blocks_and_intervals(page: Page):
-    evidence = page.answers[0].evidence.replace("\u00a0", " ").replace("\u2060", "")
+    evidence = page.sections[0].evidence.replace("\u00a0", " ").replace("\u2060", "")
     assert evidence.startswith("requested→ready, until the workload answers. Medians over 6 to 9 blocks.")
     assert "Beside process, with 95 % intervals: docker 100× [" in evidence
     assert "vm-distro@tcg ≤ 10000×" in evidence
@@ -64,9 +64,9 @@ def test_an_answer_rests_on_both_events_names_blocks_and_intervals(page: Page):
 
 def test_below_six_blocks_no_interval_and_no_verdict_is_given():
     few = build(make_run(blocks=5))
-    assert "Below 6 blocks there is no interval and no verdict." in few.answers[0].evidence
-    assert "Beside process, without intervals: docker 100×" in few.answers[0].evidence.replace("\u00a0", " ")
-    assert "as long as docker (4 blocks: no interval)." in few.answers[0].sentence
+    assert "Below 6 blocks there is no interval and no verdict." in few.sections[0].evidence
+    assert "Beside process, without intervals: docker 100×" in few.sections[0].evidence.replace("\u00a0", " ")
+    assert "as long as docker (4 blocks: no interval)." in few.sections[0].sentence
     assert {cell.verdict for r in few.matrix.rows for cell in r.cells} <= {
         "inconclusive",
         "baseline",
@@ -82,7 +82,7 @@ def test_the_matrix_leaves_twins_out_and_says_what_was_skipped(page: Page):
     assert rows["process"].cells[0].ratio == "baseline"
     assert rows["podman"].cells[0].value == "skipped"
     assert rows["docker"].cells[0].verdict == "worse"
-    assert rows["docker"].cells[0].ratio.startswith("▲ ")
+    assert rows["docker"].cells[0].ratio.startswith("▲\u00a0")
 
 
 def test_an_emulated_subject_is_marked_wherever_it_has_a_number(page: Page):
@@ -278,7 +278,7 @@ def test_the_model_is_the_same_whatever_the_order_of_the_rows():
 def test_a_strangers_run_json_costs_words_and_not_the_report(changes: dict[str, Any]):
     made = build(make_run(**changes))
     assert len(made.sections) == 3
-    assert made.answers[0].sentence
+    assert made.sections[0].sentence
 
 
 def test_an_empty_run_is_a_page_that_says_so():
@@ -326,7 +326,7 @@ def test_every_claim_has_a_card_and_those_not_measured_are_counted_and_kept():
     assert found is not None
     assert [text for _, _, text in found.counts] == ["1 refuted", "1 not measurable here", "1 not measured"]
     assert [card.verdict for card in found.judged] == ["refuted", "not measurable here"]
-    assert [(card.english, card.reason) for card in found.unmeasured] == [("it nests", "Nobody asks it yet.")]
+    assert [(card.english, card.gist) for card in found.unmeasured] == [("it nests", "Nobody asks it yet.")]
     assert len({sign for sign, _, _ in found.counts}) == 3
 
 
@@ -345,9 +345,49 @@ def test_a_card_carries_the_quotation_in_its_language_and_the_numbers_that_decid
 
 
 def test_a_subjects_name_keeps_its_small_letter_at_the_beginning_of_a_reason():
-    found = build(make_run(claims=[{**CLAIM, "reason": "docker: 1 block"}, CLAIM])).claims
+    told = [{**CLAIM, "evidence": [], "reason": reason} for reason in ("docker: 1 block", "fails for vm-bare")]
+    found = build(make_run(claims=told)).claims
     assert found is not None
-    assert [card.reason for card in found.judged] == ["docker: 1 block.", "Fails for vm-bare."]
+    assert [card.gist for card in found.judged] == ["docker: 1 block.", "Fails for vm-bare."]
+
+
+def test_a_gist_counts_who_says_what_and_repeats_no_figure():
+    evidence = CLAIM["evidence"]
+    mixed = [{**evidence[0], "outcome": "undecided", "reason": "1 block; a verdict needs 6"}, *evidence[1:]]
+    doubtful = [{**mixed[0]}, {**mixed[0], "reason": ""}, {**mixed[0]}]
+    told = [CLAIM, {**CLAIM, "evidence": mixed}, {**CLAIM, "evidence": doubtful}, {**CLAIM, "evidence": mixed[:1]}]
+    found = build(make_run(claims=told)).claims
+    assert found is not None
+    assert [card.gist for card in found.judged] == [
+        "requested→ready at least 60 s: fails for all 9.",
+        "requested→ready at least 60 s: fails for 8 of 9, undecided for 1 of 9.",
+        "requested→ready at least 60 s: undecided for all 3.",
+        "Undecided: 1 block; a verdict needs 6.",
+    ]
+
+
+def test_answers_at_a_glance_carry_the_same_values_as_their_sentences(page: Page):
+    for answer, section_ in zip(page.answers, page.sections, strict=True):
+        assert answer.values
+        assert all(f"{value.label} {value.text}" in section_.sentence for value in answer.values)
+        assert answer.note in section_.sentence
+        assert answer.rests_on.partition(",")[0].partition(" (")[0] in section_.evidence
+
+
+def test_at_most_two_pictures_of_a_section_are_unfolded_and_the_first_always_is(page: Page):
+    for one in page.sections:
+        if one.figures:
+            assert not one.figures[0].folded
+            assert 1 <= sum(not f.folded for f in one.figures) <= 2
+
+
+def test_an_emulated_guests_ratio_is_a_bound_and_a_containers_is_none(page: Page):
+    cells = {r.label: r.cells[0].ratio.replace("\u00a0", " ") for r in page.matrix.rows}
+    assert cells["vm-distro@tcg"].startswith("▲ ≤ 10000×")
+    assert cells["docker"].startswith("▲ 100×")
+    assert page.forest is not None
+    texts = {r.head: r.cells[0] for r in page.forest.table.rows} if page.forest.table else {}
+    assert texts["vm-distro@tcg"].startswith("≤ 10000×")
 
 
 @pytest.mark.parametrize("claims", [[3], [{"evidence": 3}], [{"evidence": [3, {"outcome": []}], "verdict": 4}]])
