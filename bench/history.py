@@ -36,7 +36,7 @@ class History:
         return found
 
     def add(self, results: Iterable[TrialResult]) -> None:
-        """Store the median of each subject's trials, failed ones left out. Never raises for a full disk."""
+        """Store the mean of each subject's trials, failed ones left out. Never raises for a full disk."""
         elapsed: dict[str, list[float]] = {}
         for result in results:
             if result.trial.index >= 0 and not result.failed:
@@ -45,7 +45,7 @@ class History:
         content = self._read()
         for key, seconds in elapsed.items():
             content.pop(key, None)  # the latest stands last, so that it wins in costs()
-            content[key] = statistics.median(seconds)
+            content[key] = statistics.fmean(seconds)  # not the median: a scenario takes the sum of its trials
         part = self._path.with_name(f".{self._path.name}.{os.getpid()}")
         with contextlib.suppress(OSError):
             part.write_text(json.dumps(content, indent=1), "utf-8")
