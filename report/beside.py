@@ -211,7 +211,7 @@ def _cell_of(c: Comparison) -> Cell:
 def _forest(
     views: Sequence[View], ratios: Sequence[dict[str, Comparison]], names: Sequence[str], cell: Cell
 ) -> Figure | None:
-    """Return the picture of the ratios to the first run, or None where there is none."""
+    """Return the picture of the ratios to the first run, or None where none has an interval: the table has them."""
     scenario, metric, params = cell
     labels = dict.fromkeys(label for of_run in ratios for label in of_run)
     known = {s.label: s for seen in reversed(views) for s in seen.subjects.values()}
@@ -225,7 +225,7 @@ def _forest(
                     RatioRow(label=name, family=known[label].family, emulated=known[label].emulated, ratio=c.ratio,
                              low=c.low, high=c.high, verdict=str(c.verdict), text=c.text)
                 )  # fmt: skip
-    if not rows:
+    if not any(row.low is not None for row in rows):
         return None
     told = "; ".join(f"{row.label} {format_interval(row.ratio, row.low, row.high, Unit.RATIO)}" for row in rows)
     return Figure(

@@ -153,7 +153,7 @@ def _drift_figure(view: View) -> Figure | None:
         key="drift-figure", title="Every trial beside its subject's median, by block",
         description=_drift_sentence(view), small=True,
         caption=f"{scenario.headline}, each trial divided by its subject's median. A slope or a step is drift; equal "
-        "scatter is noise.",
+        "scatter is noise. Colours are those of the ladder.",
         chart=DriftChart(series=tuple(series)),
         table=Table(
             caption="Change from the first to the last trial along the Theil–Sen line, as a share of the median",
