@@ -30,6 +30,8 @@ class Metric(Declared):
     """What it says to a reader, in a few words."""
     exact: bool = False
     """An emulated guest's value is as good as a virtualised one's: bytes on disk are, times and memory are not."""
+    counted: str = ""
+    """What its bare numbers count, said before them in a sentence: "instances (computed)"."""
 
     @property
     def events(self) -> tuple[str, str]:

@@ -142,7 +142,8 @@ def _answer(
     cells = {label: _cell(rows, ratios.get((name, metric, label, params))) for label, rows in by_label.items()}
     unit = Unit(mine[0]["unit"]) if mine else Unit.COUNT
     title = str(scenario.get("title") or name)
-    sentence = f"{title}: {_sentence(cells, by_label, told, unit)}"
+    counted = next((str(m.get("counted") or "") for m in scenario.get("metrics") or () if m.get("name") == metric), "")
+    sentence = f"{', '.join(filter(None, (title, counted)))}: {_sentence(cells, by_label, told, unit)}"
     return Answer(
         scenario=name, title=title, metric=metric, unit=unit, baseline=base, sentence=sentence, cells=cells,
         params=params,

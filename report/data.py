@@ -80,6 +80,7 @@ class MetricView:
     better: Better = Better.LOWER
     title: str = ""
     exact: bool = False
+    counted: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -272,6 +273,7 @@ def _scenario(name: str, told: Mapping[str, Any], rows: Iterable[Mapping[str, An
             unit=_unit(metric.get("unit")),
             better=_better(metric.get("better")),
             exact=metric.get("exact") is True,
+            counted=clean(metric.get("counted"), 120),
             title=clean(metric.get("title"), 200),
         )
     for row in rows:

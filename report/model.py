@@ -216,8 +216,10 @@ def _answer(seen: View, scenario: ScenarioView) -> Answer:
         Value(label=subject.label, family=subject.family, emulated=subject.emulated, text=text)
         for subject, text in words.values(seen, scenario)
     )
+    metric = scenario.metrics.get(scenario.headline)
     return Answer(
-        title=scenario.title, question=scenario.question, values=values,
+        title=", ".join(filter(None, (scenario.title, metric.counted if metric else ""))),
+        question=scenario.question, values=values,
         note=words.guest_beside_container(seen, scenario) if values else words.answer(seen, scenario),
         rests_on=words.rests_on(seen, scenario),
     )  # fmt: skip

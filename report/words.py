@@ -128,7 +128,8 @@ def answer(view: View, scenario: ScenarioView) -> str:
         for subject, text in values(view, scenario)
     ]
     beside = guest_beside_container(view, scenario)
-    return f"{enumeration(parts)}.{f' {beside}' if beside else ''}"
+    counted = f"{metric.counted[:1].upper()}{metric.counted[1:]}: " if metric.counted else ""
+    return f"{counted}{enumeration(parts)}.{f' {beside}' if beside else ''}"
 
 
 def guest_beside_container(view: View, scenario: ScenarioView) -> str:
