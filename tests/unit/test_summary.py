@@ -12,6 +12,7 @@ from bench.compare import Verdict
 from bench.store import Run
 from bench.summary import summarise
 from report.data import view
+from report.model import build
 
 METRIC = "requested→ready"
 
@@ -49,6 +50,24 @@ def test_screen_and_report_agree_on_the_same_run(run: Run) -> None:
             assert cell.ratio == judged, key
             agreed += judged is not None
     assert agreed >= 3
+
+
+def test_a_bare_number_says_what_it_counts_on_both() -> None:
+    counts = {"name": "fit", "unit": "1", "better": "higher", "counted": "instances (computed)"}
+    scenario = {
+        "title": "Density",
+        "question": "How many?",
+        "headline": "fit",
+        "baseline": "docker",
+        "metrics": [counts],
+    }
+    rows = tuple(row("density", s, "fit", v, 0, unit="1") for s, v in {"process": 259_000.0, "docker": 7050.0}.items())
+    run = Run(path=Path("nowhere"), info={"run_id": "r", "scenarios": {"density": scenario}}, facts={}, rows=rows)
+    (answer,) = summarise(run).answers
+    assert answer.sentence.startswith("Density, instances (computed): ")
+    page = build(run)
+    assert page.sections[0].sentence.startswith("Instances (computed): ")
+    assert page.answers[0].title == "Density, instances (computed)"
 
 
 @pytest.mark.parametrize(("words", "shown"), [(("minimal", "nginx"), "minimal"), (("a", "b"), "a")])
