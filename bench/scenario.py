@@ -100,6 +100,15 @@ class Subject(Declared):
         return bool(self.options.get(key, default))
 
 
+class Emulation(Declared):
+    """What only emulation adds to a scenario's headline: no property of the virtual machine."""
+
+    metric: str
+    """The metric that tells how much of the headline it is."""
+    noun: str
+    """What it is called beside a figure."""
+
+
 class Scenario(Declared):
     """One declared question."""
 
@@ -125,6 +134,8 @@ class Scenario(Declared):
     """Numbers the probe is told, by names of its own: how long, how many, which limits. They make no cells."""
     metrics: tuple[Metric, ...] = Field(min_length=1)
     profiles: Mapping[str, ProfileChange] = Field(default_factory=dict)
+    emulation: Emulation | None = None
+    """What of an emulated guest's headline is the emulator's own; it is said wherever the answer is given."""
     starts: int | Literal["instances"] = 1
     """How many instances one trial starts: a number, or as many as the profile's largest number of instances."""
     cost_s: float = Field(default=0.0, ge=0)

@@ -106,14 +106,23 @@ def comparisons(run: Run) -> list[Comparison]:
     return compare(rows, baselines, floors=noise_floor(rows, twins(run.info)))
 
 
-def telling(params: Params) -> tuple[bool, float, Params]:
+WHOLES: Mapping[str, int] = {"with-engine": 0, "total": 1}
+"""The parts that are no parts, by which is shown first."""
+
+
+def telling(params: Params) -> tuple[int, float, Params]:
     """Return by what sets of parameters are sorted, the one that is shown first at the front.
 
-    The whole comes before its parts, few instances before many.
+    The whole comes before its parts, and what an engine's daemons are part of before the whole without them; few
+    instances before many.
     """
     table = dict(params)
     instances = table.get("instances", "")
-    return "part" in table and table["part"] != "total", float(instances) if instances.isdecimal() else 0.0, params
+    return (
+        WHOLES.get(table.get("part", "total"), len(WHOLES)),
+        float(instances) if instances.isdecimal() else 0.0,
+        params,
+    )
 
 
 def exit_code(rows: Iterable[Row]) -> ExitCode:
@@ -143,7 +152,8 @@ def _answer(
     unit = Unit(mine[0]["unit"]) if mine else Unit.COUNT
     title = str(scenario.get("title") or name)
     counted = next((str(m.get("counted") or "") for m in scenario.get("metrics") or () if m.get("name") == metric), "")
-    sentence = f"{', '.join(filter(None, (title, counted)))}: {_sentence(cells, by_label, told, unit)}"
+    asides = _asides([row for row in rows if row["scenario"] == name], scenario.get("emulation"), unit)
+    sentence = f"{', '.join(filter(None, (title, counted)))}: {_sentence(cells, by_label, told, unit, asides)}"
     return Answer(
         scenario=name, title=title, metric=metric, unit=unit, baseline=base, sentence=sentence, cells=cells,
         params=params,
@@ -181,7 +191,27 @@ def _note(rows: Sequence[Row]) -> str:
     return next((str(row["status"]) for row in rows if row["status"] != Status.OK), "")
 
 
-def _sentence(cells: Mapping[str, Cell], rows: Mapping[str, Sequence[Row]], told: Mapping[str, Any], unit: Unit) -> str:
+def emulators_own(median: float, unit: Unit, noun: str) -> str:
+    """Write what of an emulated guest's figure is the emulator's own: "32 MiB of it translated code"."""
+    return f"{format_value(median, unit)} of it {noun}"
+
+
+def _asides(rows: Sequence[Row], emulation: Any, unit: Unit) -> dict[str, str]:
+    """Return what is said behind an emulated guest's headline, by label: nobody shall take it for the guest's."""
+    if not isinstance(emulation, Mapping):
+        return {}
+    metric, noun = str(emulation.get("metric", "")), str(emulation.get("noun", ""))
+    found = estimates([row for row in rows if row["metric"] == metric], by=("subject",), params=False)
+    medians = {str(label): estimate.median for (label, *_), estimate in found.items()}
+    return {
+        label: f" ({emulators_own(median, unit, noun)})" for label, median in medians.items() if label.endswith("@tcg")
+    }
+
+
+def _sentence(
+    cells: Mapping[str, Cell], rows: Mapping[str, Sequence[Row]], told: Mapping[str, Any], unit: Unit,
+    asides: Mapping[str, str],
+) -> str:  # fmt: skip
     """Name the lowest rung of every backend and the top of the ladder, and how far the last two are apart."""
     measured = [label for label, cell in cells.items() if cell.estimate and not (told.get(label) or {}).get("twin_of")]
     if not measured:
@@ -191,7 +221,8 @@ def _sentence(cells: Mapping[str, Cell], rows: Mapping[str, Sequence[Row]], told
     texts = []
     for label in named:
         found = cells[label].estimate
-        texts.append(f"{label} {format_interval(found.median, found.low, found.high, unit)}" if found else label)
+        figure = f" {format_interval(found.median, found.low, found.high, unit)}" if found else ""
+        texts.append(f"{label}{figure}{asides.get(label, '')}")
     text = ", ".join(texts)
     others = [label for label in named[:-1] if rows[label][0]["backend"] != rows[named[-1]][0]["backend"]]
     if not others:

@@ -95,6 +95,8 @@ class ScenarioView:
     metrics: Mapping[str, MetricView]
     order: int = 100
     excluded: Mapping[str, str] = field(default_factory=dict)
+    emulation: tuple[str, str] = ("", "")
+    """The metric that tells what of an emulated guest's headline is the emulator's own, and what it is called."""
 
 
 Params = tuple[tuple[str, str], ...]
@@ -281,7 +283,7 @@ def _scenario(name: str, told: Mapping[str, Any], rows: Iterable[Mapping[str, An
         if row["scenario"] == name and key not in metrics and row["params"].get("part") != "phase":
             metrics[key] = MetricView(name=key, unit=row["unit"], better=row["better"])
     order = told.get("order")
-    headline = clean(told.get("headline"), 120)
+    headline, emulation = clean(told.get("headline"), 120), mapping(told.get("emulation"))
     return ScenarioView(
         name=name,
         title=clean(told.get("title"), 120) or name,
@@ -291,6 +293,7 @@ def _scenario(name: str, told: Mapping[str, Any], rows: Iterable[Mapping[str, An
         metrics=metrics,
         order=order if isinstance(order, int) else 100,
         excluded={clean(k, 80): clean(v) for k, v in mapping(told.get("excluded")).items()},
+        emulation=(clean(emulation.get("metric"), 120), clean(emulation.get("noun"), 80)),
     )
 
 

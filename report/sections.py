@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import replace
 
+from bench.summary import WHOLES
 from bench.text import plural
 from report import growth, pictures, stacks, words
 from report.data import ScenarioView, View
@@ -52,6 +53,7 @@ def figures(view: View, scenario: ScenarioView, *, on_ladder: bool) -> Iterable[
         ends = dict.fromkeys((totals[0], totals[-1])) if totals else ()
         yield from labelled([stacks.owners(view, scenario, owned, p) for p in ends])
     yield from labelled([stacks.shares(view, scenario), stacks.waterfall(view, scenario)])
+    yield from stacks.given_back(view, scenario)
     yield from growth.sides(view, scenario)
     yield from growth.latencies(view, scenario)
     yield from growth.ramps(view, scenario)
@@ -60,7 +62,7 @@ def figures(view: View, scenario: ScenarioView, *, on_ladder: bool) -> Iterable[
 
 def _headline_figures(view: View, scenario: ScenarioView) -> Iterable[Figure]:
     """Yield the headline under each set of parameters; two of them, or two accounts of one thing, share a picture."""
-    variants = [p for p in view.variants(scenario.name, scenario.headline) if dict(p).get("part", "total") == "total"]
+    variants = [p for p in view.variants(scenario.name, scenario.headline) if dict(p).get("part", "total") in WHOLES]
     if len(variants) == 2:
         yield pictures.dots(view, scenario, variants[0], (scenario.headline, variants[1]))
     elif len(variants) == 1:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from bench.clock import Event
 from bench.stats import estimate
@@ -114,6 +115,32 @@ def shares(view: View, scenario: ScenarioView) -> Figure | None:
         title="Disk: what is shared, what is each one's own",
         total_text=f"median of {scenario.headline}",
     )  # fmt: skip
+
+
+def given_back(view: View, scenario: ScenarioView) -> Iterable[Figure]:
+    """Yield what one instance held under a load: at rest, still held after it, and what the host got back."""
+    if not {"load-pss", "load-kept", "load-returned"} <= scenario.metrics.keys():
+        return
+    at_rest = Part(key="idle", title="at rest", shade=1), view.row(scenario.name, "load-pss", (("state", "idle"),))
+    for state, when in (("after", "after the load"), ("inflated", "once its balloon was inflated")):
+        columns: list[Column] = [at_rest]
+        for name, title, shade in (("load-kept", "still held", 4), ("load-returned", "given back", 0)):
+            cells = view.row(scenario.name, name, (("state", state),))
+            columns.append((Part(key=name, title=title, shade=shade), {k: _positive(c) for k, c in cells.items()}))
+        told = {label for label, cell in columns[1][1].items() if cell.values}
+        columns = [(part, {k: c for k, c in cells.items() if k in told}) for part, cells in columns]
+        figure = _figure(
+            view, columns, view.row(scenario.name, "load-pss", (("state", "loaded"),)), scenario.metrics["load-pss"],
+            key=key_of(scenario.name, "given back", state), title=f"What the host gets back {when}",
+            total_text="median of load-pss under load",
+        )  # fmt: skip
+        if figure is not None:
+            yield figure
+
+
+def _positive(cell: Cell) -> Cell:
+    """Return the cell with what lies below nothing as nothing: a bar has no length below 0; the tables have it all."""
+    return replace(cell, values=tuple((block, max(0.0, value)) for block, value in cell.values))
 
 
 def _figure(

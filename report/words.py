@@ -7,6 +7,7 @@ from typing import Any
 
 from bench.compare import Comparison, Verdict, compare_cell
 from bench.stats import Estimate, values_needed
+from bench.summary import emulators_own
 from bench.text import plural
 from bench.units import Better, Unit, format_interval, format_value
 from report.data import Cell, MetricView, Params, ScenarioView, SubjectView, View, clean, mapping
@@ -59,6 +60,9 @@ def bounded(comparison: Comparison, bound: str) -> str:
     return f"{bound if comparison.ratio else ''}{comparison.text}"
 
 
+_STATES = {"idle": "at rest", "loaded": "under load", "after": "after the load", "inflated": "balloon inflated"}
+
+
 def conditions(params: Params) -> str:
     """Write parameters the way a reader says them: "3 instances, all its own parts"; "" for none."""
     return ", ".join(_condition(key, value) for key, value in params)
@@ -69,6 +73,10 @@ def _condition(key: str, value: str) -> str:
         return "1 instance" if value == "1" else f"{value} instances"
     if (key, value) == ("part", "total"):
         return "all its own parts"
+    if (key, value) == ("part", "with-engine"):
+        return "with its engine's daemons"
+    if key == "state":
+        return _STATES.get(value, value)
     return f"{key} {value}"
 
 
@@ -124,12 +132,22 @@ def answer(view: View, scenario: ScenarioView) -> str:
         return "Nothing could be measured here; the reasons stand in the section."
     bound = UPPER_BOUND if metric.better is not Better.HIGHER else LOWER_BOUND
     parts = [
-        f"{subject.label} {text}{f' ({bound})' if sign_of(subject, metric) else ''}"
+        f"{subject.label} {text}"
+        f"{f' ({bound}{emulators_part(view, scenario, subject)})' if sign_of(subject, metric) else ''}"
         for subject, text in values(view, scenario)
     ]
     beside = guest_beside_container(view, scenario)
     counted = f"{metric.counted[:1].upper()}{metric.counted[1:]}: " if metric.counted else ""
     return f"{counted}{enumeration(parts)}.{f' {beside}' if beside else ''}"
+
+
+def emulators_part(view: View, scenario: ScenarioView, subject: SubjectView) -> str:
+    """Return what of an emulated guest's headline is the emulator's own: "; 32 MiB of it translated code", or ""."""
+    name, noun = scenario.emulation
+    found = view.estimates.get((scenario.name, subject.label, name, ()))
+    if found is None or not subject.emulated:
+        return ""
+    return f"; {tight(emulators_own(found.median, scenario.metrics[name].unit, noun))}"
 
 
 def guest_beside_container(view: View, scenario: ScenarioView) -> str:

@@ -223,6 +223,24 @@ class Restartable(Protocol):
         ...
 
 
+@runtime_checkable
+class Resizable(Protocol):
+    """An instance that can be asked, while it runs, to give memory back."""
+
+    def set_memory(self, size: int) -> None:
+        """Ask it to make do with so many bytes; return before it obeyed.
+
+        Raises:
+            Unsupported: it has nothing to do that with.
+            InstanceError: the engine refused.
+        """
+        ...
+
+    def given_memory(self) -> int | None:
+        """Return how many bytes it is left now; None if the engine does not tell."""
+        ...
+
+
 class Backend(Protocol):
     """Something that can give us a Linux to run a workload in.
 

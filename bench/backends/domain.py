@@ -29,7 +29,9 @@ class DomainSpec:
             where there is no console.
         words: OEM strings of the SMBIOS tables, by which the guest learns its nonce.
         network: "none" or "user" (QEMU's own user-mode network: nothing of the host is reachable from outside).
-        balloon: a memory balloon, as management programs add it.
+        balloon: a memory balloon, as management programs add it; reporting: through it the guest's kernel tells
+            which pages it has free, and QEMU gives them back to the host.
+        merged: QEMU offers its guest's memory to KSM, as it does by default; False: it does not.
         translation_mib: QEMU's buffer for translated code, TCG only. 0: its default.
         unconfined: security models (of the host's libvirtd) under which QEMU runs as libvirtd itself does, so that
             nothing of the suite's files is relabelled.
@@ -52,6 +54,8 @@ class DomainSpec:
     words: tuple[str, ...] = ()
     network: str = "none"
     balloon: bool = False
+    reporting: bool = False
+    merged: bool = True
     translation_mib: int = 0
     unconfined: tuple[str, ...] = ()
 
@@ -63,6 +67,8 @@ def to_xml(spec: DomainSpec) -> str:
     if spec.uuid:
         _text(domain, "uuid", spec.uuid)
     _text(domain, "memory", str(spec.memory_mib), unit="MiB")
+    if not spec.merged:
+        SubElement(SubElement(domain, "memoryBacking"), "nosharepages")
     _text(domain, "vcpu", str(spec.vcpus))
     if spec.words:
         strings = SubElement(SubElement(domain, "sysinfo", type="smbios"), "oemStrings")
@@ -143,6 +149,8 @@ def _add_devices(domain: Element, spec: DomainSpec) -> None:
     SubElement(devices, "controller", type="usb", model="none")
     balloon = SubElement(devices, "memballoon", model="virtio" if spec.balloon else "none")
     if spec.balloon:
+        if spec.reporting:
+            balloon.set("freePageReporting", "on")
         _add_address(balloon, spec.machine)
 
 

@@ -146,6 +146,14 @@ class Hypervisor:
         """Let them run on."""
         self._asked(domain.resume)
 
+    def set_memory(self, domain: Any, size: int) -> None:
+        """Ask the guest's balloon to leave it so many bytes: virsh setmem --live. Returns before the guest obeyed."""
+        self._asked(domain.setMemoryFlags, size // 1024, self._libvirt.VIR_DOMAIN_AFFECT_LIVE)
+
+    def memory_figures(self, domain: Any) -> dict[str, int]:
+        """Return what libvirt tells of a domain's memory (virsh dommemstat), bytes: "actual", "rss" and more."""
+        return {str(k): int(v) * 1024 for k, v in self._asked(domain.memoryStats).items()}
+
     def save(self, domain: Any, path: Path) -> None:
         """Write the domain's memory and state to a file and end it."""
         self._asked(domain.save, str(path))

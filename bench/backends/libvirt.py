@@ -24,8 +24,9 @@ from bench.backends.hypervisor import Hypervisor, daemon_address
 from bench.backends.kvm_proof import Attempt, Proof
 from bench.backends.saved_image import Saved, copy_renamed, saved_name
 from bench.backends.vm_instance import VmInstance, find_daemons
-from bench.backends.vm_parts import Parts, boot_of, describe, gather
+from bench.backends.vm_parts import Parts, balloon_of, boot_of, describe, gather
 from bench.clock import Event
+from bench.collectors import host
 from bench.errors import BenchError, BuildError, InstanceError, StartTimeout
 from bench.rootfs.agent import agent_binary
 from bench.rootfs.disk import make_overlay
@@ -33,6 +34,9 @@ from bench.rootfs.initramfs import initramfs
 from bench.rootfs.kernel import fetch_kernel
 from bench.rootfs.rom import assemble, make_rom
 from bench.scenario import Subject
+
+MERGING = Path("/sys/kernel/mm/ksm/run")
+"""Holds 1 where ksmd runs (Documentation/admin-guide/mm/ksm.rst)."""
 
 _SETTLE_S = 0.5
 """A guest that is saved shall be idle: what follows READY at once is over by then."""
@@ -78,7 +82,7 @@ class LibvirtBackend:
                 usable=False, reason="the VM subjects are x86-64 machines", hint="run it on such a host"
             )
         try:
-            boot_of(subject)
+            balloon_of(subject)
         except BenchError as error:
             return Availability(usable=False, reason=error.message, hint=error.hint)
         needed = {
@@ -95,6 +99,11 @@ class LibvirtBackend:
         for program, package in needed.items():
             if shutil.which(program) is None and shutil.which(program, path=path) is None:
                 return Availability(usable=False, reason=f"{program} is not installed", hint=f"apt install {package}")
+        if not subject.flag("merged", default=True) and host.text(MERGING) != "1":
+            return Availability(
+                usable=False, reason="KSM does not run on this host, so there is nothing to keep memory out of",
+                hint="the suite switches nothing on; whoever wants the comparison runs ksmd: /sys/kernel/mm/ksm/run",
+            )  # fmt: skip
         return None
 
     def open(self, session: Session) -> None:

@@ -13,7 +13,7 @@ from bench.backends.common import Farewell, Nest
 from bench.backends.hypervisor import Hypervisor
 from bench.backends.vm_parts import Parts
 from bench.clock import Console, Event
-from bench.errors import CleanupFailed
+from bench.errors import CleanupFailed, Unsupported
 
 _END_S = 10.0
 
@@ -64,6 +64,20 @@ class VmInstance:
         self.timeline.stamp(Event.REQUESTED)
         self._hypervisor.resume(self._domain)
         self.timeline.stamp(Event.STARTED)
+
+    def set_memory(self, size: int) -> None:
+        """Inflate its balloon until the guest has so many bytes left."""
+        if self._parts.balloon == "none":
+            raise Unsupported("it has no memory balloon")
+        self._hypervisor.set_memory(self._domain, size)
+
+    def given_memory(self) -> int | None:
+        """Return what the balloon leaves the guest, bytes."""
+        return self.memory_figures().get("actual")
+
+    def memory_figures(self) -> dict[str, int]:
+        """Return what libvirt tells of its memory, bytes: "actual", "rss" and, from the balloon, the guest's view."""
+        return self._hypervisor.memory_figures(self._domain)
 
     def alive(self) -> bool:
         """Say whether libvirt calls it running."""

@@ -22,6 +22,9 @@ from bench.scenario import Subject
 
 BOOTS = ("rom", "direct", "disk", "restore")
 
+BALLOONS = ("none", "plain", "reporting")
+"""A memory balloon: none; one that management programs inflate; one by which the guest also reports free pages."""
+
 _SEEN = "console=ttyS0,115200 earlyprintk=ttyS0,115200 loglevel=6 panic=-1"
 """The kernel speaks from its first instructions on (the mark KERNEL), says some thirty lines, and a panic ends it."""
 
@@ -44,6 +47,8 @@ class Parts:
         disk: what overlays are made of; None for a ROM.
         tree: what the disk was packed from.
         shared: files beside the disk that all instances use.
+        balloon: one of BALLOONS.
+        merged: its memory is offered to KSM, the kernel's merging of equal pages.
     """
 
     boot: str
@@ -59,6 +64,8 @@ class Parts:
     disk: Disk | None = None
     tree: Tree | None = None
     shared: tuple[Path, ...] = ()
+    balloon: str = "none"
+    merged: bool = True
 
     @property
     def guest(self) -> str:
@@ -83,7 +90,8 @@ class Parts:
             kernel=self.kernel.form(self.form) if direct and self.kernel else None,
             initrd=self.initrd if direct else None, line=self.line.replace("{nonce}", nonce) if direct else "",
             words=(f"bench.nonce={nonce}",) if self.boot == "disk" else (),
-            balloon=self.boot == "disk", translation_mib=32 if self.flavour == "tuned" else 0,
+            balloon=self.balloon != "none", reporting=self.balloon == "reporting", merged=self.merged,
+            translation_mib=32 if self.flavour == "tuned" else 0,
         )  # fmt: skip
 
 
@@ -98,7 +106,8 @@ def gather(subject: Subject, session: Session, accelerator: str) -> Parts:
     base = Parts(
         boot=boot, machine=subject.option("machine", "pc"), memory_mib=int(subject.option("memory_mib", "256")),
         vcpus=int(subject.option("cpus") or subject.option("vcpus", "1")), network=subject.option("network", "none"),
-        flavour=subject.option("flavour", "stock"),
+        flavour=subject.option("flavour", "stock"), balloon=balloon_of(subject),
+        merged=subject.flag("merged", default=True),
     )  # fmt: skip
     if boot == "rom":
         return base
@@ -120,10 +129,23 @@ def boot_of(subject: Subject) -> str:
     return boot
 
 
+def balloon_of(subject: Subject) -> str:
+    """Return the kind of the subject's memory balloon; a machine with a disk of its own has one, as it is usual.
+
+    Raises:
+        UsageError: there is no such kind.
+    """
+    balloon = subject.option("balloon", "plain" if boot_of(subject) == "disk" else "none")
+    if balloon not in BALLOONS:
+        raise UsageError(f"subjects.{subject.name}: balloon = {balloon!r}", f"known: {', '.join(BALLOONS)}")
+    return balloon
+
+
 def _with_direct_boot(base: Parts, recipe: Recipe, session: Session, form: str, accelerator: str) -> Parts:
     tree = build_tree(recipe, session.cache, session.say)
     kernel = fetch_kernel(session.cache, session.say, recipe.suite)
-    first = initramfs(session.cache, kernel, agent_binary(session.cache), bus_of(base.machine))
+    drivers = ("virtio_blk", "virtio_balloon") if base.balloon != "none" else ("virtio_blk",)
+    first = initramfs(session.cache, kernel, agent_binary(session.cache), bus_of(base.machine), drivers)
     return replace(
         base, kernel=kernel, form=form, initrd=first, tree=tree,
         disk=make_disk(tree, session.cache, session.say), line=direct_line(recipe, base, accelerator),
@@ -224,5 +246,7 @@ def describe(parts: Parts, accelerator: str, cpu: str) -> Mapping[str, str]:
 def _devices(parts: Parts) -> str:
     found = ["one serial port"] if parts.boot == "rom" else ["two serial ports", "virtio disk"]
     found += ["virtio network (user mode)"] if parts.network == "user" else []
-    found += ["memory balloon"] if parts.boot == "disk" else []
+    reports = ", free pages reported" if parts.balloon == "reporting" else ""
+    found += [f"memory balloon{reports}"] if parts.balloon != "none" else []
+    found += [] if parts.merged else ["memory kept out of KSM"]
     return ", ".join(found)

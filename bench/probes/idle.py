@@ -23,7 +23,7 @@ TOTAL = "total"
 """The part that is the sum of all processes which exist because of the instance (no control plane)."""
 
 WITH_ENGINE = "with-engine"
-"""The same and the engine's daemons: what the host spends while one instance idles."""
+"""The same and the engine's daemons, if it has any: what the host spends while one instance idles. The answer."""
 
 HOUR_S = 3600.0
 
@@ -64,7 +64,8 @@ def idle(bench: Workbench) -> Iterator[Sample]:
     except InstanceError as error:
         # The daemons' figures have the same names: the instance's must be seen to be missing.
         for name in (*_RATES, *_DRIFTS):
-            yield bench.missing(name, error.message, status_of(error), part=TOTAL, instances="1")
+            for part in (WITH_ENGINE, TOTAL):
+                yield bench.missing(name, error.message, status_of(error), part=part, instances="1")
         raise
     yield from _parts(bench, before, after, "1")
     yield from _group(bench, before, after)
@@ -108,7 +109,7 @@ def _of_instance(bench: Workbench, instance: Instance) -> Parts:
     roles: dict[str, Sequence[int]] = {role: pids for role, pids in instance.processes().items() if pids}
     own = [pid for pids in roles.values() for pid in pids]
     daemons = bench.backend.control_plane()
-    parts = {**roles, TOTAL: own, Role.CONTROL_PLANE: daemons, WITH_ENGINE: [*own, *daemons] if daemons else ()}
+    parts = {**roles, TOTAL: own, Role.CONTROL_PLANE: daemons, WITH_ENGINE: [*own, *daemons]}
     return {part: pids for part, pids in parts.items() if pids}
 
 
@@ -157,7 +158,8 @@ def _parts(bench: Workbench, before: Moment, after: Moment, instances: str) -> I
         yield from _drifts(bench, before, after, part, instances)
     if TOTAL not in before.parts and instances != "0":
         reason = "it has no process on this host"
-        yield from (bench.missing(n, reason, part=TOTAL, instances=instances) for n in (*_RATES, *_DRIFTS))
+        for part in (WITH_ENGINE, TOTAL):
+            yield from (bench.missing(n, reason, part=part, instances=instances) for n in (*_RATES, *_DRIFTS))
 
 
 def _rates(bench: Workbench, use: Use, **params: str) -> Iterator[Sample]:

@@ -5,6 +5,7 @@ host gave. A single instance overstates what is shared, and a control group pays
 so the answer is a slope over N: of the processes' PSS, and, as the referee that sees kernel memory and every
 forgotten process too, of the host's MemAvailable. The referee also sees whatever else the host does:
 `memavailable-left`, what has not come back after all were removed, says how far it can be trusted.
+At last the first instance gets a load, and loses it again (bench.probes.memory_load).
 """
 
 from __future__ import annotations
@@ -16,11 +17,13 @@ from dataclasses import dataclass
 
 from bench.backends.base import Instance, Role
 from bench.clock import Event
-from bench.collectors.cgroup import Charge, own_group, read_charge
-from bench.collectors.meminfo import Settled, parse_meminfo, read_available, settle
-from bench.collectors.procfs import MemoryOf, add_up, sum_memory, translated_code
-from bench.errors import InstanceError
+from bench.collectors.cgroup import Charge
+from bench.collectors.meminfo import Settled, read_available, settle
+from bench.collectors.procfs import MemoryOf, add_up, sum_memory
+from bench.errors import InstanceError, Unsupported
+from bench.probes.accounts import charge_of, guest_figures, memory_of, translated_of
 from bench.probes.base import Workbench, status_of
+from bench.probes.memory_load import load
 from bench.sample import Sample, Status
 
 TOTAL = "total"
@@ -29,7 +32,6 @@ TOTAL = "total"
 _DEFINITIONS = ("pss", "uss", "anon", "file", "swap", "hugetlb")
 _CHARGES = ("current", "anon", "file", "kernel")
 _ATTEMPTS = 3
-_GUEST_S = 20.0
 _SETTLE_S = 6.0
 """A host that does not keep still that long is a busy one: the blocks will show it, waiting will not mend it."""
 _SETTLE_INSTANCES_S = 20.0
@@ -74,6 +76,7 @@ def memory(bench: Workbench) -> Iterator[Sample]:
             yield from _levels(bench, levels[0], levels[-1])
         # Asking a guest touches its memory: only after the last reading.
         yield from _guest(bench, live[0])
+        yield from load(bench, live[0])
     if not any(level.translated is not None for level in levels):
         yield bench.missing("translated", "no machine is involved")
     if not any(level.charged for level in levels):
@@ -85,8 +88,13 @@ def memory(bench: Workbench) -> Iterator[Sample]:
 
 def _settled(bench: Workbench, live: Sequence[Instance], base: int | None) -> Settled:
     """Wait until the instances' own memory keeps still (a guest goes on starting after READY), then the host's."""
+
+    def pss() -> int | None:
+        together = memory_of(live)
+        return None if together is None else together.pss
+
     if live:
-        own = settle(lambda: _pss(live), scale=_pss(live) or 0, deadline_s=_SETTLE_INSTANCES_S)
+        own = settle(pss, scale=pss() or 0, deadline_s=_SETTLE_INSTANCES_S)
         if not own.calm:
             bench.session.say(f"{len(live)} instances still moved after {own.waited_s:.0f} s")
     now, count = read_available(), len(live)
@@ -103,22 +111,9 @@ def _level(bench: Workbench, live: Sequence[Instance], base: int | None) -> Leve
         instances=len(live),
         available=available,
         parts=_parts(bench, live),
-        charges=tuple(_charge(instance) for instance in live),
-        translated=_translated(live),
+        charges=tuple(charge_of(instance) for instance in live),
+        translated=translated_of(live),
     )
-
-
-def _pss(live: Sequence[Instance]) -> int | None:
-    pids = [pid for instance in live for of_role in instance.processes().values() for pid in of_role]
-    together = sum_memory(pids).memory
-    return None if together is None else together.pss
-
-
-def _translated(live: Sequence[Instance]) -> int | None:
-    machines = [pid for instance in live for pid in instance.processes().get(Role.VMM, ())]
-    values = [translated_code(pid) for pid in machines]
-    known = [value for value in values if value is not None]
-    return sum(known) if known and len(known) == len(values) else None
 
 
 def _parts(bench: Workbench, live: Sequence[Instance]) -> dict[str, MemoryOf]:
@@ -136,12 +131,6 @@ def _parts(bench: Workbench, live: Sequence[Instance]) -> dict[str, MemoryOf]:
         if not any(of_part.unread for of_part in parts.values()) or attempt == _ATTEMPTS - 1:
             break
     return parts
-
-
-def _charge(instance: Instance) -> Charge | None:
-    pid = instance.cgroup_pid()
-    group = None if pid is None else own_group(pid)
-    return None if group is None else read_charge(group)
 
 
 def _levels(bench: Workbench, base: Level, level: Level) -> Iterator[Sample]:
@@ -186,25 +175,15 @@ def _charged(bench: Workbench, level: Level) -> Iterator[Sample]:
 def _guest(bench: Workbench, instance: Instance) -> Iterator[Sample]:
     """Yield what a guest believes: MemTotal, and MemTotal − MemAvailable, from its own /proc/meminfo."""
     names = ("guest-used", "guest-total")
-    if Role.VMM not in instance.processes():
-        yield from (bench.missing(n, "no guest: it lives in the host's own memory") for n in names)
-        return
-    if bench.trial.subject.rootfs == "none":
-        yield from (bench.missing(n, "there is no operating system inside that could say") for n in names)
-        return
     try:
-        code, output = instance.channel.run("cat /proc/meminfo", _GUEST_S)
+        total, available = guest_figures(bench, instance)
+    except Unsupported as error:
+        yield from (bench.missing(n, error.message) for n in names)
     except InstanceError as error:
         yield from (bench.missing(n, error.message, status_of(error)) for n in names)
-        return
-    figures = parse_meminfo(output.decode("ascii", "replace"))
-    total, available = figures.get("MemTotal"), figures.get("MemAvailable")
-    if code or total is None or available is None:
-        reason = f"its /proc/meminfo cannot be read (exit code {code})"
-        yield from (bench.missing(n, reason, Status.FAILED) for n in names)
-        return
-    yield bench.sample("guest-used", total - available, part="guest")
-    yield bench.sample("guest-total", total, part="guest")
+    else:
+        yield bench.sample("guest-used", total - available, part="guest")
+        yield bench.sample("guest-total", total, part="guest")
 
 
 def _slopes(bench: Workbench, levels: Sequence[Level]) -> Iterator[Sample]:

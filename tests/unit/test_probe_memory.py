@@ -18,6 +18,7 @@ from bench.collectors.cgroup import Charge, Group
 from bench.collectors.meminfo import Settled
 from bench.errors import InstanceDied, InstanceError
 from bench.plan import Trial
+from bench.probes import accounts
 from bench.probes import memory as probe
 from bench.probes.base import Workbench
 from bench.runner import run_trial
@@ -123,9 +124,10 @@ def hold() -> subprocess.Popen[bytes]:
 
 def trial(*instances: int, rootfs: str = "minimal") -> Trial:
     subject = Subject(name="holder", title="a holder", backend="fake", rootfs=rootfs)
+    scenario = load().scenarios["memory"].model_copy(update={"settings": {"load_mib": 0}})
     profile = Profile(name="quick", blocks=1, warmup=0, instances=instances)
     return Trial(
-        index=0, scenario=load().scenarios["memory"], subject=subject, block=0, position=0, phase=Phase.MEASURE,
+        index=0, scenario=scenario, subject=subject, block=0, position=0, phase=Phase.MEASURE,
         profile=profile, expected_s=1.0,
     )  # fmt: skip
 
@@ -257,8 +259,8 @@ def test_a_control_group_is_told_of_the_first_instance_and_of_all(
 ) -> None:
     charges = iter([Charge(current=5, anon=3), Charge(current=5, anon=3), Charge(current=2, anon=1)])
     group = Group(version=2, name="/made/up", path=Path("/nowhere"))
-    monkeypatch.setattr(probe, "own_group", lambda pid: group if pid else None)
-    monkeypatch.setattr(probe, "read_charge", lambda _: next(charges))
+    monkeypatch.setattr(accounts, "own_group", lambda pid: group if pid else None)
+    monkeypatch.setattr(accounts, "read_charge", lambda _: next(charges))
     backend = Holders()
     backend.grouped = True
 
@@ -284,7 +286,7 @@ def test_without_a_group_of_its_own_nothing_is_charged(session: Session) -> None
 def test_an_emulators_translated_code_is_told_apart_for_machines_only(
     session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(probe, "translated_code", lambda pid: 40 * MIB if pid else None)
+    monkeypatch.setattr(accounts, "translated_code", lambda pid: 40 * MIB if pid else None)
 
     machine = measured(Holders(Role.VMM), session, trial(1, 2))
     process = measured(Holders(Role.WORKLOAD), session, trial(1))
