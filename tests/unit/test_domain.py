@@ -119,3 +119,22 @@ def test_no_security_model_relabels_the_suites_files() -> None:
     labels = [(label.attrib["model"], label.attrib["type"], label.get("relabel")) for label in domain.iter("seclabel")]
     assert labels == [("dac", "static", "no"), ("apparmor", "none", None)]
     assert parsed(DIRECT).find("./seclabel") is None
+
+
+@pytest.mark.parametrize(("reporting", "said"), [(False, None), (True, "on")])
+def test_a_balloon_reports_free_pages_only_where_it_is_asked_to(reporting: bool, said: str | None) -> None:
+    balloon = parsed(replace(DIRECT, balloon=True, reporting=reporting)).find("./devices/memballoon")
+    assert balloon is not None
+    assert (balloon.attrib["model"], balloon.get("freePageReporting")) == ("virtio", said)
+
+
+def test_without_a_balloon_libvirt_is_told_to_add_none() -> None:
+    balloon = parsed(replace(DIRECT, reporting=True)).find("./devices/memballoon")
+    assert balloon is not None
+    assert balloon.attrib == {"model": "none"}
+
+
+@pytest.mark.parametrize("merged", [True, False])
+def test_memory_is_kept_out_of_ksm_only_where_it_is_asked_to(merged: bool) -> None:
+    kept_out = parsed(replace(DIRECT, merged=merged)).find("./memoryBacking/nosharepages")
+    assert (kept_out is None) is merged

@@ -13,7 +13,7 @@ from bench.backends.base import Session
 from bench.backends.kvm_proof import Attempt, Proof, proof_path, prove, remembered
 from bench.backends.libvirt import LibvirtBackend
 from bench.backends.saved_image import copy_renamed, saved_name
-from bench.backends.vm_parts import Parts, boot_of, describe, direct_line, host_tsc_khz
+from bench.backends.vm_parts import Parts, balloon_of, boot_of, describe, direct_line, host_tsc_khz
 from bench.errors import InstanceError, UsageError
 from bench.rootfs.kernel import Kernel
 from bench.rootfs.recipe import Recipe
@@ -102,6 +102,54 @@ def test_an_unknown_way_to_start_is_a_usage_error_and_makes_the_subject_unusable
     with pytest.raises(UsageError, match="floppy"):
         boot_of(subject)
     assert not LibvirtBackend().check(subject).usable
+
+
+@pytest.mark.parametrize(
+    ("name", "balloon"),
+    [
+        ("vm-direct-tuned", "none"), ("vm-direct-balloon", "plain"), ("vm-direct-reporting", "reporting"),
+        ("vm-distro", "plain"), ("vm-bare", "none"),
+    ],
+)  # fmt: skip
+def test_the_balloon_is_the_subjects(name: str, balloon: str) -> None:
+    assert balloon_of(load().subjects[name]) == balloon
+
+
+def test_an_unknown_balloon_is_a_usage_error_and_makes_the_subject_unusable() -> None:
+    subject = Subject(name="x", title="x", backend="libvirt", options={"balloon": "red"})
+    with pytest.raises(UsageError, match="red"):
+        balloon_of(subject)
+    assert "red" in LibvirtBackend().check(subject).reason
+
+
+@pytest.mark.parametrize(("word", "usable"), [("1\n", True), ("0\n", False), ("2\n", False), (None, False)])
+def test_keeping_out_of_ksm_makes_sense_only_where_it_runs(
+    word: str | None, usable: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if word is not None:
+        (tmp_path / "run").write_text(word)
+    monkeypatch.setattr("bench.backends.libvirt.MERGING", tmp_path / "run")
+    found = LibvirtBackend().check(load().subjects["vm-direct-unmerged"])
+    assert found.usable is usable
+    assert usable or found.reason.startswith("KSM does not run on this host")
+
+
+@pytest.mark.parametrize(
+    ("parts", "told"),
+    [
+        (STOCK, ""), (replace(STOCK, balloon="plain"), "memory balloon"),
+        (replace(STOCK, balloon="reporting"), "memory balloon, free pages reported"),
+        (replace(STOCK, merged=False), "memory kept out of KSM"),
+    ],
+)  # fmt: skip
+def test_the_manifest_and_the_domain_tell_of_the_balloon_alike(parts: Parts, told: str) -> None:
+    assert describe(parts, "tcg", "maximum")["devices"] == ", ".join(
+        filter(None, ("two serial ports, virtio disk", told))
+    )
+    spec = parts.spec("n", "77aa", "tcg", "maximum", Path("/d"), Path("/o.qcow2"))
+    assert (spec.balloon, spec.reporting, spec.merged) == (
+        parts.balloon != "none", parts.balloon == "reporting", parts.merged,
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize("uri", ["qemu+ssh://root@elsewhere/system", "qemu://elsewhere/system", "qemu+tls://h/system"])
