@@ -62,6 +62,13 @@ def test_each_part_is_charged_what_it_used(session: Session) -> None:
     assert backend.live == 0
 
 
+def test_without_daemons_the_answer_is_the_instances_own(session: Session) -> None:
+    with child(BURNER, "0.1") as burner:
+        samples = measured(Keepers({Role.WORKLOAD: (burner.pid,)}), session)
+    for metric in ("cpu", "wakeups"):
+        assert values(samples, metric)["with-engine", "1"] == values(samples, metric)["total", "1"]
+
+
 def test_every_figure_has_bounds_or_a_resolution(session: Session) -> None:
     with child(SLEEPER) as asleep:
         samples = measured(Keepers({Role.WORKLOAD: (asleep.pid,)}), session)
