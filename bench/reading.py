@@ -134,7 +134,7 @@ def compare(
     it. 4 goes before 5. If the runs have nothing in common the code is 3, whatever was asked.
     """
     from bench.between import compare_runs, gate, headlines_only
-    from bench.screens import between_screen
+    from bench.between_screens import between_screen
     from bench.store import find_run, read_run
     from bench.summary import headlines
 

@@ -6,9 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.compare import Comparison, Verdict
 from bench.plan import Plan, Trial
-from bench.sample import Phase
+from bench.sample import Phase, Status
 from bench.summary import Answer, Summary, Trouble, format_cell, format_ratio, summarise
 from bench.text import plural
 from bench.units import Unit, format_value
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from bench.backends.base import Availability
-    from bench.between import Alone, RunComparison
     from bench.scenario import Catalogue
     from bench.store import Run
 
@@ -47,7 +45,12 @@ def closing(console: Console, run: Run, report: Path | None = None) -> None:
         console.print(table)
         console.print()
     for trouble in summary.troubles:
-        console.print(_trouble(trouble))
+        if trouble.status != Status.UNSUPPORTED:
+            console.print(_trouble(trouble))
+    senseless = sum(trouble.count for trouble in summary.troubles if trouble.status == Status.UNSUPPORTED)
+    if senseless:
+        text = f"{plural(senseless, 'question')} made no sense for a subject; bench plan all says why"
+        console.print(hanging("unsupported", text))
     findings = [finding for finding in run.info.get("findings") or () if isinstance(finding, Mapping)]
     findings_screen(console, findings, most=4)
     verdicts = in_a_line(run)
@@ -63,10 +66,8 @@ def _tables(summary: Summary, width: int) -> list[Table]:
     if len(summary.answers) == 1:
         return [_single(summary.answers[0])] if summary.answers[0].cells else []
     interval = 22 + 24 * len(summary.answers) <= width
-    share = max(1, (width - 18) // (24 if interval else 14))
     tables = []
-    for first in range(0, len(summary.answers), share):
-        part = summary.answers[first : first + share]
+    for part in _shares(summary, width, interval=interval):
         table = table_of("subject", *(f"{answer.title}\n{answer.metric}" for answer in part))
         for label in summary.subjects:
             cells = [format_cell(answer.cells.get(label), answer.unit, interval=interval) for answer in part]
@@ -74,6 +75,22 @@ def _tables(summary: Summary, width: int) -> list[Table]:
                 table.add_row(label, *cells)
         tables.append(table)
     return tables
+
+
+def _shares(summary: Summary, width: int, *, interval: bool) -> list[list[Answer]]:
+    """Return the answers in as many tables as keep every word of a heading and every value on one line."""
+    names = max((len(label) for label in summary.subjects), default=0)
+    shares: list[list[Answer]] = []
+    left = 0
+    for answer in summary.answers:
+        cells = [format_cell(cell, answer.unit, interval=interval) for cell in answer.cells.values()]
+        need = 2 + max(map(len, (*answer.title.split(), answer.metric, *cells)))
+        if need > left:
+            shares.append([])
+            left = width - names
+        shares[-1].append(answer)
+        left -= need
+    return shares
 
 
 def _single(answer: Answer) -> Table:
@@ -270,8 +287,19 @@ def facts_screen(console: Console, facts: Mapping[str, object]) -> None:
     """Print the host's facts, a line each; tables inside tables by dotted names."""
     table = table_of("fact", "value")
     for name, value in _flat(facts):
-        table.add_row(name, "unknown" if value is None else _plain(str(value)))
+        table.add_row(name.replace("_", " "), _plain(_fact(name, value)))
     console.print("", table)
+
+
+def _fact(name: str, value: object) -> str:
+    """Write a fact for people: sizes as sizes, lists as lists, what is not known as that."""
+    if value is None or value == "":
+        return "unknown"
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(str, value)) or "none"
+    if isinstance(value, (int, float)) and name.endswith("_bytes"):
+        return format_value(float(value), Unit.BYTES)
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _flat(content: Mapping[str, object], place: str = "") -> list[tuple[str, object]]:
@@ -280,45 +308,3 @@ def _flat(content: Mapping[str, object], place: str = "") -> list[tuple[str, obj
         name = f"{place}.{key}" if place else str(key)
         lines += _flat(value, name) if isinstance(value, Mapping) else [(name, value)]
     return lines
-
-
-def between_screen(console: Console, runs: Sequence[RunComparison]) -> None:
-    """Print every run beside the first: the differences of the hosts first, then what was measured."""
-    for compared in runs:
-        console.print(f"[bold]{_plain(compared.second)} beside {_plain(compared.first)}[/]\n")
-        if compared.differences:
-            table = table_of("differs", compared.first, compared.second)
-            for difference in compared.differences:
-                told = ("–" if v is None else _plain(str(v)[:60]) for v in (difference.first, difference.second))
-                table.add_row(_plain(difference.what), *told)
-            console.print(table, "")
-        else:
-            console.print("Their facts, engines, versions and subjects are the same.\n")
-        table = table_of("scenario, subject", "ratio", "blocks", "verdict", "because")
-        for found in compared.comparisons:
-            table.add_row(
-                _plain(_cell_of(found)), format_ratio(found), str(found.blocks), between_verdict(found),
-                _plain(found.reason),
-            )  # fmt: skip
-        console.print(table if compared.comparisons else "They have nothing in common that could be compared.", "")
-        for run in (compared.first, compared.second):
-            alone = [_cell_of(cell) for cell in compared.alone if cell.run == run]
-            if alone:
-                console.print(hanging("alone", f"only in {run}: {', '.join(alone)}"))
-        console.print(
-            "A ratio above 1: the second run's value is larger. The interval covers the noise inside the runs, not "
-            "what changed\nbetween them for a whole run (a reboot, a neighbour): only more runs can.\n",
-            highlight=False,
-        )
-
-
-def between_verdict(found: Comparison) -> str:
-    """Return the verdict as one loud word: SLOWER, FASTER, EQUIVALENT …; with its worth where the word has none."""
-    word = found.word.upper()
-    worth = found.verdict in (Verdict.BETTER, Verdict.WORSE) and word in ("LESS", "MORE")
-    return f"{word} ({found.verdict})" if worth else word
-
-
-def _cell_of(cell: Comparison | Alone) -> str:
-    """Return "startup docker mode=warm"."""
-    return " ".join([cell.scenario, cell.subject, *(f"{k}={v}" for k, v in cell.params if k != "part")])

@@ -13,7 +13,7 @@ from bench.errors import ExitCode
 from bench.sample import Phase, Status
 from bench.stats import Estimate, Row, estimates
 from bench.store import Run
-from bench.units import Unit, format_interval, format_value
+from bench.units import Better, Unit, format_interval, format_value
 
 _SERIOUS = (Status.FAILED, Status.TIMEOUT)
 
@@ -26,11 +26,13 @@ class Cell:
         estimate: None when nothing was measured; then `note` says why.
         ratio: to the scenario's baseline; None for the baseline itself and where there is none.
         note: "failed 2 of 7", "skipped", "unsupported", or empty.
+        bound: "≤ " or "≥ " where emulation makes the value a bound of a virtualised guest's.
     """
 
     estimate: Estimate | None
     ratio: Comparison | None
     note: str
+    bound: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +79,7 @@ def _place(known: Mapping[str, Any], scenario: str) -> float:
 def summarise(run: Run) -> Summary:
     """Return what the run says. Never raises for what run.json leaves out."""
     known: Mapping[str, Any] = run.info.get("scenarios") or {}
-    told: Mapping[str, Any] = run.info.get("subjects") or {}
+    told = _with_userland(run.info)
     labels = dict.fromkeys(str(row["subject"]) for row in run.rows)
     ordered = tuple(sorted(labels, key=lambda label: _rung(told, label)))
     # Rows begin with the pairings that were refused: the scenarios' own order is that of the run.
@@ -85,6 +87,17 @@ def summarise(run: Run) -> Summary:
     ratios = {(c.scenario, c.metric, c.subject, c.params): c for c in comparisons(run)}
     answers = tuple(_answer(n, known.get(n) or {}, told, ordered, run.rows, ratios) for n in names)
     return Summary(answers=answers, subjects=ordered, troubles=_troubles(run.rows, told), exit_code=exit_code(run.rows))
+
+
+def _with_userland(info: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is told of each subject, with the name of the root file system it ran ("debian"; "" if untold)."""
+    manifests: Mapping[str, Any] = info.get("manifests") or {}
+    found = {}
+    for label, subject in (info.get("subjects") or {}).items():
+        manifest = manifests.get(label) or {}
+        rootfs = str(manifest.get("rootfs") or manifest.get("root file system") or "")
+        found[label] = {**subject, "userland": rootfs.partition(" ")[0]}
+    return found
 
 
 def headlines(run: Run) -> dict[str, str]:
@@ -148,7 +161,10 @@ def _answer(
     by_label = {label: [row for row in mine if row["subject"] == label] for label in labels}
     by_label = {label: found for label, found in by_label.items() if found}
     base = next((b for b in by_label if b.partition("@")[0] == scenario.get("baseline")), "")
-    cells = {label: _cell(rows, ratios.get((name, metric, label, params))) for label, rows in by_label.items()}
+    cells = {
+        label: _cell(rows, ratios.get((name, metric, label, params)), _bound(scenario, metric, label))
+        for label, rows in by_label.items()
+    }
     unit = Unit(mine[0]["unit"]) if mine else Unit.COUNT
     title = str(scenario.get("title") or name)
     counted = next((str(m.get("counted") or "") for m in scenario.get("metrics") or () if m.get("name") == metric), "")
@@ -178,10 +194,19 @@ def _params(row: Row) -> Params:
     return tuple(sorted((row.get("params") or {}).items()))
 
 
-def _cell(rows: Sequence[Row], ratio: Comparison | None) -> Cell:
+def _bound(scenario: Mapping[str, Any], metric: str, label: str) -> str:
+    """Return the sign of an emulated subject's value: emulation costs time and memory, and changes no exact size."""
+    declared = (m for m in scenario.get("metrics") or () if isinstance(m, Mapping))
+    told: Mapping[str, Any] = next((m for m in declared if m.get("name") == metric), {})
+    if not label.endswith("@tcg") or told.get("exact") is True:
+        return ""
+    return "≥ " if told.get("better") == Better.HIGHER else "≤ "
+
+
+def _cell(rows: Sequence[Row], ratio: Comparison | None, bound: str) -> Cell:
     found = next(iter(estimates(rows, params=False).values()), None)
     compared = ratio if found and ratio and ratio.ratio is not None else None
-    return Cell(estimate=found, ratio=compared, note=_note(rows))
+    return Cell(estimate=found, ratio=compared, note=_note(rows), bound=bound)
 
 
 def _note(rows: Sequence[Row]) -> str:
@@ -221,16 +246,20 @@ def _sentence(
     texts = []
     for label in named:
         found = cells[label].estimate
-        figure = f" {format_interval(found.median, found.low, found.high, unit)}" if found else ""
+        figure = f" {cells[label].bound}{format_interval(found.median, found.low, found.high, unit)}" if found else ""
         texts.append(f"{label}{figure}{asides.get(label, '')}")
     text = ", ".join(texts)
     others = [label for label in named[:-1] if rows[label][0]["backend"] != rows[named[-1]][0]["backend"]]
     if not others:
         return text
+    # Beside one of the same userland, where the run tells and there is one: else contents would be compared.
+    kind, userland = rows[others[-1]][0]["backend"], (told.get(named[-1]) or {}).get("userland")
+    same = [b for b in measured if rows[b][0]["backend"] == kind and (told.get(b) or {}).get("userland") == userland]
+    others += same[:1] if userland else []
     apart = compare_cell(rows[named[-1]], rows[others[-1]])
     if apart.ratio is None:
         return text
-    return f"{text}; {named[-1]} is {format_ratio(apart)} {others[-1]}"
+    return f"{text}; {named[-1]} is {cells[named[-1]].bound}{format_ratio(apart)} {others[-1]}"
 
 
 def format_ratio(comparison: Comparison) -> str:
@@ -248,7 +277,7 @@ def format_cell(cell: Cell | None, unit: Unit, *, interval: bool = True) -> str:
         return cell.note or "–"
     found = cell.estimate
     text = format_interval(found.median, found.low, found.high, unit) if interval else format_value(found.median, unit)
-    return f"{text} ({cell.note})" if cell.note else text
+    return f"{cell.bound}{text} ({cell.note})" if cell.note else f"{cell.bound}{text}"
 
 
 _INSTANCE = re.compile(r"bench-[0-9a-f]{6}-\d+")

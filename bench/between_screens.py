@@ -1,0 +1,83 @@
+"""What `bench compare` prints: what is not the same about two runs first, then every headline beside the first's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from bench.compare import Comparison, Verdict
+from bench.screens import hanging, table_of
+from bench.summary import format_ratio
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from bench.between import Alone, RunComparison
+
+
+def between_screen(console: Console, runs: Sequence[RunComparison]) -> None:
+    """Print every run beside the first: the differences of the hosts first, then what was measured."""
+    from rich.markup import escape
+
+    for compared in runs:
+        console.print(f"[bold]{escape(compared.second)} beside {escape(compared.first)}[/]\n")
+        if compared.differences:
+            table = table_of("differs", compared.first, compared.second)
+            table.columns[0].no_wrap = False
+            for difference in compared.differences:
+                told = ("–" if v is None else escape(str(v)[:60]) for v in (difference.first, difference.second))
+                table.add_row(escape(difference.what), *told)
+            console.print(table, "")
+        else:
+            console.print("Their facts, engines, versions and subjects are the same.\n")
+        _ratios(console, compared)
+        for run in (compared.first, compared.second):
+            alone = [_cell_of(cell) for cell in compared.alone if cell.run == run]
+            if alone:
+                console.print(hanging("alone", f"only in {run}: {', '.join(alone)}"))
+        console.print(
+            "A ratio above 1: the second run's value is larger. The interval covers the noise inside the runs, not "
+            "what changed between them for a whole run (a reboot, a neighbour): only more runs can.\n",
+            highlight=False,
+        )
+
+
+def _ratios(console: Console, compared: RunComparison) -> None:
+    """Print every ratio with its verdict, and below them the reasons of those that have none, a line a reason."""
+    from rich.markup import escape
+
+    if not compared.comparisons:
+        console.print("They have nothing in common that could be compared.", "")
+        return
+    table = table_of("scenario, subject", "ratio", "blocks", "verdict")
+    table.columns[0].no_wrap = False
+    for column in table.columns[1:]:
+        column.no_wrap = True
+    reasons: dict[str, list[str]] = {}
+    for found in compared.comparisons:
+        table.add_row(escape(_cell_of(found)), format_ratio(found), str(found.blocks), between_verdict(found))
+        if found.verdict is Verdict.INCONCLUSIVE:
+            reasons.setdefault(found.reason, []).append(_cell_of(found))
+    console.print(table, "")
+    for reason, cells in reasons.items():
+        few = (
+            ", ".join(cells) if len(cells) <= _NAMED else f"{', '.join(cells[:_NAMED])} and {len(cells) - _NAMED} more"
+        )
+        console.print(hanging("undecided", f"{reason}: {few}"))
+    console.print()
+
+
+_NAMED = 3
+"""So many comparisons a reason names before it counts the rest."""
+
+
+def between_verdict(found: Comparison) -> str:
+    """Return the verdict as one loud word: SLOWER, FASTER, EQUIVALENT …; with its worth where the word has none."""
+    word = found.word.upper()
+    worth = found.verdict in (Verdict.BETTER, Verdict.WORSE) and word in ("LESS", "MORE")
+    return f"{word} ({found.verdict})" if worth else word
+
+
+def _cell_of(cell: Comparison | Alone) -> str:
+    """Return "startup docker mode=warm"."""
+    return " ".join([cell.scenario, cell.subject, *(f"{k}={v}" for k, v in cell.params if k != "part")])
