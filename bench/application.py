@@ -21,6 +21,7 @@ from bench.plan import Plan, make_plan
 from bench.request import Choice, Request
 from bench.runner import execute
 from bench.scenario import Subject
+from bench.stopping import Stopping
 
 _NEEDED_BYTES = 2 << 30
 
@@ -93,12 +94,17 @@ def conduct(
     facts = read_host(cache_directory())
     recorder = store.Recorder(request.results, run_id, facts.host_id)
     recorder.describe(before(request, choice, plan, facts), facts.as_dict())
-    ending, finished = "failed", list[TrialResult]()
+    ending, finished, steering = "failed", list[TrialResult](), list[Stopping]()
+
+    def steer(prepared: Plan) -> Stopping:
+        steering.append(Stopping(prepared, request.budget_s))
+        return steering[0]
+
     try:
         with open_session(run_id, guard, request.scratch) as session:
             session.say = _speaker(recorder, show)
             backends: dict[str, Backend] = {s.backend: load_backend(s.backend) for s in plan.subjects}
-            with contextlib.closing(execute(plan, session, backends)) as messages:
+            with contextlib.closing(execute(plan, session, backends, steer)) as messages:
                 for message in messages:
                     match message:
                         case Prepared():
@@ -114,7 +120,7 @@ def conduct(
         show(RunFinished(ending=ending))
         raise
     finally:
-        recorder.describe({"ended_utc": now()})
+        recorder.describe({"ended_utc": now(), "stopped": [found for rule in steering for found in rule.outcomes()]})
         recorder.finish(ending)
         History(cache_directory()).add(finished)
     return recorder.path

@@ -9,6 +9,7 @@ terminated (results kept), 128 + n killed by signal n. Pairings that are skipped
 
 from __future__ import annotations
 
+import re
 import shlex
 import sys
 from pathlib import Path
@@ -45,6 +46,9 @@ Extra = Annotated[
     list[Path] | None, typer.Option("--subjects", metavar="FILE.toml", help="Your own subjects. Repeatable.")
 ]
 Labels = Annotated[list[str] | None, typer.Option("--label", metavar="K=V", help="A word about this run. Repeatable.")]
+Budget = Annotated[
+    str, typer.Option(metavar="TIME", help='How long the trials may take, "30 min": no block begins after that.')
+]
 Scratch = Annotated[Path | None, typer.Option(metavar="DIR", help="Where overlays and engine data go meanwhile.")]
 
 
@@ -76,6 +80,7 @@ def run(
     scenarios: Scenarios = None,
     label: Labels = None,
     scratch: Scratch = None,
+    budget: Budget = "",
     no_report: Annotated[bool, typer.Option("--no-report", help="Do not make the HTML report.")] = False,
     events: Annotated[str, typer.Option(metavar="json", help="Write every event as a JSON line instead.")] = "",
 ) -> None:
@@ -93,7 +98,7 @@ def run(
 
     if events not in ("", "json"):
         raise UsageError(f'--events knows "json", not "{events}"')
-    request = _request(names, subject, profile, seed, results, subjects, scenarios, label, scratch)
+    request = _request(names, subject, profile, seed, results, subjects, scenarios, label, scratch, budget)
     choice = choose(request)
     if dry_run:
         return _print_plan(choice)
@@ -276,6 +281,7 @@ def clean(
 def _request(
     names: list[str], subject: list[str] | None, profile: str, seed: int | None, results: Path | None,
     subjects: list[Path] | None, scenarios: Path | None, label: list[str] | None, scratch: Path | None,
+    budget: str = "",
 ) -> Request:  # fmt: skip
     from bench import scenario
     from bench.request import Request
@@ -288,12 +294,27 @@ def _request(
     words += [word for name in subject or () for word in ("--subject", name)]
     words += [word for path in subjects or () for word in ("--subjects", path)]
     words += ["--scenarios", scenarios] if scenarios else []
+    words += ["--budget", budget] if budget else []
     return Request(
         names=tuple(names), subjects=tuple(subject or ()), profile=profile, seed=seed,
         results=results or results_folder(), scenarios=scenarios or scenario.DIRECTORY,
-        extra=tuple(subjects or ()), scratch=scratch,
+        extra=tuple(subjects or ()), scratch=scratch, budget_s=_seconds(budget) if budget else None,
         labels={key: value for key, _, value in labels}, command=shlex.join(map(str, words)),
     )  # fmt: skip
+
+
+def _seconds(text: str) -> float:
+    """Return a time as a person writes it, "30 min" or "30m", in seconds."""
+    from bench.claims import parse_quantity
+    from bench.units import Unit
+
+    try:
+        value, unit = parse_quantity(re.sub(r"(?<=\d)\s*m$", " min", text))
+    except ValueError as error:
+        raise UsageError(f"--budget: {error}", 'for example --budget "30 min"') from error
+    if unit is not Unit.SECONDS or value <= 0:
+        raise UsageError(f'--budget needs a time, not "{text}"', 'for example --budget "30 min"')
+    return value
 
 
 def main() -> None:

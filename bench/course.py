@@ -14,10 +14,11 @@ from bench.messages import (
     RunStarted,
     TrialFinished,
     TrialResult,
+    TrialSaved,
     TrialStarted,
 )
 from bench.plan import Plan, Trial
-from bench.sample import Phase, Status
+from bench.sample import Phase
 from bench.units import Unit
 
 
@@ -46,12 +47,15 @@ class Course:
     done: int = 0
     failed: int = 0
     left_out: int = 0
+    saved: int = 0
+    """Planned trials that were passed over, their subjects being measured well enough."""
     text: str = ""
     began: float = field(default_factory=time.monotonic)
     trial_began: float = 0.0
     lanes: dict[str, Lane] = field(default_factory=dict)
     block_ended: bool = False
     _scenario: str = ""
+    _gone: set[tuple[str, str]] = field(default_factory=set)
     _seen: dict[tuple[str, str], list[float]] = field(default_factory=dict)
 
     @property
@@ -72,6 +76,8 @@ class Course:
                 self._enter(trial)
             case TrialFinished(result=result):
                 self._finish(result)
+            case TrialSaved(trial=trial):
+                self._save(trial)
             case RunFinished():
                 self.trial = None
 
@@ -93,15 +99,33 @@ class Course:
         lane.label = result.label
         lane.done += 1
         lane.failed += result.failed
-        value = headline_value(result)
+        value = result.headline
         if value is not None and result.trial.phase is Phase.MEASURE:
             lane.values.append(value)
+        self._close(result.trial)
+
+    def _save(self, trial: Trial) -> None:
+        """Count a trial that was passed over: whoever has left does not come back."""
+        self._enter(trial)
+        self.saved += 1
+        self._gone.add((trial.scenario.name, trial.subject.name))
+        if trial.subject.name in self.lanes:
+            self.lanes[trial.subject.name].total -= 1
+        self._close(trial)
+
+    def _close(self, trial: Trial) -> None:
+        """See whether a block ended with this trial."""
         if self.plan is not None:
-            following = self.plan.trials[self.done] if self.done < self.total else None
+            following = self.plan.trials[self.place] if self.place < self.total else None
             self.block_ended = following is None or (
-                (following.scenario.name, following.block) != (result.trial.scenario.name, result.trial.block)
+                (following.scenario.name, following.block) != (trial.scenario.name, trial.block)
             )
         self.trial = None
+
+    @property
+    def place(self) -> int:
+        """How many of the planned trials are behind: done or saved."""
+        return self.done + self.saved
 
     def expected_s(self, trial: Trial) -> float:
         """Return how long a trial will take, seconds: as its subject took so far in this run, else as planned."""
@@ -110,15 +134,8 @@ class Course:
 
     def left_s(self) -> float:
         """Return how long the trials that are left will take, seconds."""
-        return sum(self.expected_s(trial) for trial in self.plan.trials[self.done :]) if self.plan else 0.0
-
-
-def headline_value(result: TrialResult) -> float | None:
-    """Return the value of the scenario's headline metric in a trial: the whole, not one of its parts."""
-    name = result.trial.scenario.headline
-    found = [s for s in result.samples if s.metric == name and s.status is Status.OK]
-    whole = [s for s in found if s.params.get("part", "total") == "total"] or found
-    return whole[0].value if whole else None
+        coming = self.plan.trials[self.place :] if self.plan else ()
+        return sum(self.expected_s(t) for t in coming if (t.scenario.name, t.subject.name) not in self._gone)
 
 
 def headline_unit(trial: Trial) -> Unit:

@@ -33,6 +33,14 @@ class TrialResult:
         """True when any sample failed or timed out."""
         return any(s.status in (Status.FAILED, Status.TIMEOUT) for s in self.samples)
 
+    @property
+    def headline(self) -> float | None:
+        """The value of the scenario's headline metric: the whole, not one of its parts; None without one."""
+        name = self.trial.scenario.headline
+        found = [s for s in self.samples if s.metric == name and s.status is Status.OK]
+        whole = [s for s in found if s.params.get("part", "total") == "total"] or found
+        return whole[0].value if whole else None
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunStarted:
@@ -74,10 +82,17 @@ class TrialFinished:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TrialSaved:
+    """A planned trial was passed over: its subject is measured well enough, or the time is spent."""
+
+    trial: Trial
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunFinished:
     """The run is over. `ending` is "complete", or says what cut it short."""
 
     ending: str = "complete"
 
 
-Message = RunStarted | Preparing | Prepared | TrialStarted | TrialFinished | RunFinished
+Message = RunStarted | Preparing | Prepared | TrialStarted | TrialFinished | TrialSaved | RunFinished

@@ -13,7 +13,7 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
-from bench.course import Course, headline_unit, headline_value
+from bench.course import Course, headline_unit
 from bench.messages import (
     Message,
     Prepared,
@@ -22,10 +22,12 @@ from bench.messages import (
     RunStarted,
     TrialFinished,
     TrialResult,
+    TrialSaved,
     TrialStarted,
 )
 from bench.plan import Trial
 from bench.sample import Phase, Status
+from bench.text import plural
 from bench.units import Unit, format_value
 
 if TYPE_CHECKING:
@@ -77,14 +79,16 @@ class Lines:
                 self._say(self._trial(result))
                 if course.block_ended and result.trial.phase is Phase.MEASURE:
                     self._medians(result.trial)
+            case TrialSaved(trial=trial) if course.block_ended and trial.phase is Phase.MEASURE:
+                self._medians(trial)
             case _:
                 pass
 
     def _trial(self, result: TrialResult) -> str:
         trial, total = result.trial, self._course.total
-        value = failure_of(result) or format_value(headline_value(result), headline_unit(trial))
+        value = failure_of(result) or format_value(result.headline, headline_unit(trial))
         warm = "  (warm-up)" if trial.phase is Phase.WARMUP else ""
-        where = f"[{self._course.done:{len(str(total))}}/{total}]"
+        where = f"[{self._course.place:{len(str(total))}}/{total}]"
         return f"{where} {trial.scenario.name}  {result.label:<18} {value}{warm}"
 
     def _medians(self, trial: Trial) -> None:
@@ -95,7 +99,8 @@ class Lines:
         known = [
             f"{lane.label} {format_value(lane.median, unit)}" for lane in self._course.lanes.values() if lane.values
         ]
-        left = f"; about {short_time(self._course.left_s())} to go" if self._course.left_s() else ""
+        left = f"; {plural(self._course.saved, 'trial')} saved" if self._course.saved else ""
+        left += f"; about {short_time(self._course.left_s())} to go" if self._course.left_s() else ""
         self._say(
             f"{trial.scenario.name} after block {block} of {trial.profile.blocks}: {', '.join(known) or '–'}{left}"
         )
@@ -143,8 +148,8 @@ def as_json(message: Message) -> dict[str, Any]:
                 "trials": len(plan.trials),
                 "engines": {k: dict(v) for k, v in engines.items()},
             }
-        case TrialStarted(trial=trial, label=label):
-            return {"event": "trial-started", **_trial(trial), "subject": label, "expected_s": trial.expected_s}
+        case TrialStarted() | TrialSaved():
+            return _coming(message)
         case TrialFinished(result=result):
             samples = [
                 {"metric": s.metric, "value": s.value, "unit": str(s.unit), "status": str(s.status), "reason": s.reason,
@@ -157,6 +162,14 @@ def as_json(message: Message) -> dict[str, Any]:
             }  # fmt: skip
         case RunFinished(ending=ending):
             return {"event": "run-finished", "ending": ending}
+
+
+def _coming(message: TrialStarted | TrialSaved) -> dict[str, Any]:
+    """Return what is said of a trial whose turn it is: it begins, or it is passed over."""
+    if isinstance(message, TrialSaved):
+        return {"event": "trial-saved", **_trial(message.trial), "subject": message.trial.subject.name}
+    told = {"subject": message.label, "expected_s": message.trial.expected_s}
+    return {"event": "trial-started", **_trial(message.trial), **told}
 
 
 def _trial(trial: Trial) -> dict[str, Any]:
@@ -214,10 +227,11 @@ class Live:
         elapsed = short_time(time.monotonic() - course.began)
         left = short_time(course.left_s())
         failed = f", {course.failed} failed" if course.failed else ""
-        under_way = f"trial {min(course.done + 1, course.total)} of {course.total}{failed}"
+        saved = f", {course.saved} saved" if course.saved else ""
+        under_way = f"trial {min(course.place + 1, course.total)} of {course.total}{failed}{saved}"
         grid.add_row(
             under_way if course.done or course.trial else f"{course.total} trials planned",
-            ProgressBar(total=max(1, course.total), completed=course.done, width=max(10, self._console.width - 54)),
+            ProgressBar(total=max(1, course.total), completed=course.place, width=max(10, self._console.width - 54)),
             f"{elapsed} gone, about {left} to go",
         )
         return grid
@@ -250,7 +264,7 @@ class Live:
         current = self._course.trial
         if current is not None:
             return (current,)
-        plan, done = self._course.plan, self._course.done
+        plan, done = self._course.plan, self._course.place
         return plan.trials[max(0, done - 1) :] if plan else ()
 
 

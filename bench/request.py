@@ -24,6 +24,7 @@ class Request:
         results: the folder that holds all runs.         scenarios: the folder of scenario files.
         extra: a user's own subject or scenario files.   labels: the user's words about this run.
         scratch: where overlays and engine data go while the run lives; None: chosen.
+        budget_s: how long the trials may take, seconds; None: as long as planned.
         command: the command line that repeats it, without the seed.
     """
 
@@ -36,6 +37,7 @@ class Request:
     extra: tuple[Path, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
     scratch: Path | None = None
+    budget_s: float | None = None
     command: str = "bench run"
 
 

@@ -7,7 +7,7 @@ import time
 import traceback
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import replace
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from bench.backends.base import Backend, Session
 from bench.collectors.noise import noise_between, read_noise
@@ -20,6 +20,7 @@ from bench.messages import (
     RunStarted,
     TrialFinished,
     TrialResult,
+    TrialSaved,
     TrialStarted,
 )
 from bench.plan import Plan, Refusal, Trial
@@ -31,11 +32,28 @@ from bench.scenario import Subject
 _T = TypeVar("_T")
 
 
-def execute(plan: Plan, session: Session, backends: Mapping[str, Backend]) -> Generator[Message, None, None]:
+class Steering(Protocol):
+    """Decides which trials are passed over. The runner knows no more of it."""
+
+    def passed_over(self, trial: Trial) -> bool:
+        """Say whether the trial is not needed any more. Asked once for each, in the order of the plan."""
+        ...
+
+    def take(self, result: TrialResult) -> None:
+        """Take the result of a trial that ran."""
+        ...
+
+
+def execute(
+    plan: Plan, session: Session, backends: Mapping[str, Backend], steering: Callable[[Plan], Steering] | None = None
+) -> Generator[Message, None, None]:
     """Open the engines, prepare the subjects, run every trial, close the engines. An iterator of messages.
 
     Closing the iterator at any point (Ctrl-C, SIGTERM, a full disk) closes the engines too. An engine or a
     subject that cannot be had costs its own trials, not the run.
+
+    Args:
+        steering: makes what decides which trials are passed over, once it is known who can run; None: all are run.
     """
     yield RunStarted(run_id=session.run_id, plan=plan)
     with contextlib.ExitStack() as stack:
@@ -62,9 +80,16 @@ def execute(plan: Plan, session: Session, backends: Mapping[str, Backend]) -> Ge
         )
         for refusal in plan.refusals:
             yield TrialFinished(result=_refused(refusal, plan, labels.get(refusal.subject.key, refusal.subject.name)))
+        steered = steering(plan) if steering else None
         for trial in plan.trials:
+            if steered is not None and steered.passed_over(trial):
+                yield TrialSaved(trial=trial)
+                continue
             yield TrialStarted(trial=trial, label=labels[trial.subject.key])
-            yield TrialFinished(result=run_trial(trial, backends[trial.subject.backend], session))
+            result = run_trial(trial, backends[trial.subject.backend], session)
+            if steered is not None:
+                steered.take(result)
+            yield TrialFinished(result=result)
         yield Preparing(text="closing the engines")
     yield RunFinished()
 

@@ -50,6 +50,10 @@ class Profile(Declared):
     """Blocks run first whose samples are kept and marked, never pooled."""
     instances: tuple[int, ...] = (1, 2, 3)
     """How many instances live at once in scenarios that ask for a slope."""
+    width: float | None = Field(default=None, gt=0)
+    """At a look, a subject leaves whose intervals reach no further than this share from their middle; None: nobody."""
+    looks: tuple[int, ...] = ()
+    """After how many measured blocks it is looked whether somebody may leave; fixed before the run."""
 
 
 class ProfileChange(Declared):
@@ -58,6 +62,8 @@ class ProfileChange(Declared):
     blocks: int | None = Field(default=None, ge=1)
     warmup: int | None = Field(default=None, ge=0)
     instances: tuple[int, ...] | None = None
+    width: float | None = Field(default=None, gt=0)
+    looks: tuple[int, ...] | None = None
     subjects: tuple[Name, ...] | None = None
     parameters: Mapping[str, tuple[str, ...]] | None = None
     settings: Mapping[str, float] | None = None

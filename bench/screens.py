@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from bench.plan import Plan, Trial
 from bench.sample import Phase, Status
+from bench.stopping import in_a_line as stopped_in_a_line
 from bench.summary import Answer, Summary, Trouble, format_cell, format_ratio, summarise
 from bench.text import plural
 from bench.units import Unit, format_value
@@ -137,6 +138,7 @@ def _paths(console: Console, run: Run, report: Path | None) -> None:
     again = str(run.info.get("command") or "")
     ending = str(run.info.get("ending") or "cut short")
     lines = [
+        ("stopped", stopped_in_a_line(run.info) if run.info.get("profile") != "quick" else ""),
         ("ended", "" if ending == "complete" else f"{ending}: what was measured until then is kept"),
         ("report", "" if report is None else str(report)),
         ("samples", str(whole if whole.is_file() else samples)),
@@ -165,8 +167,8 @@ def plan_screen(console: Console, plan: Plan, available: Mapping[str, Availabili
         time_s = sum(t.expected_s for t in trials)
         console.print(Text(f"{trials[0].scenario.title} ({name}): {trials[0].scenario.question}", style="bold"))
         console.print(
-            f"  {plural(len(trials), 'trial')}: {plural(len(blocks), 'block')} and {len(warm)} to warm up, "
-            f"about {format_value(time_s, Unit.SECONDS, digits=2)}"
+            f"  {_up_to(trials)}{plural(len(trials), 'trial')}: {plural(len(blocks), 'block')} and {len(warm)} to warm "
+            f"up, about {format_value(time_s, Unit.SECONDS, digits=2)}"
         )
         grid = Table.grid(padding=(0, 1))
         for block in sorted(blocks | warm):
@@ -179,10 +181,16 @@ def plan_screen(console: Console, plan: Plan, available: Mapping[str, Availabili
     console.print(table)
     refusals_screen(console, plan)
     console.print(
-        f"\n{plural(len(plan.trials), 'trial')} in all, about {format_value(plan.expected_s, Unit.SECONDS, digits=2)} "
-        f"and the preparation; profile {plan.profile.name} ({plan.profile.title}), seed {plan.seed}",
+        f"\n{_up_to(plan.trials)}{plural(len(plan.trials), 'trial')} in all, about "
+        f"{format_value(plan.expected_s, Unit.SECONDS, digits=2)} and the preparation; "
+        f"profile {plan.profile.name} ({plan.profile.title}), seed {plan.seed}",
         highlight=False,
     )
+
+
+def _up_to(trials: Sequence[Trial]) -> str:
+    """Return "up to " where subjects may leave before the last block."""
+    return "up to " * any(t.profile.width and min(t.profile.looks, default=t.block) < t.profile.blocks for t in trials)
 
 
 def _cell_name(trial: Trial) -> str:

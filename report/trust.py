@@ -8,6 +8,7 @@ from typing import Any
 
 from bench.compare import Comparison
 from bench.stats import Drift, drift, values_needed
+from bench.stopping import in_a_line
 from bench.text import plural
 from bench.units import Unit, format_interval, format_value
 from report import words
@@ -44,6 +45,9 @@ def _lines(view: View) -> Iterable[tuple[str, str]]:
     planned = view.info.get("planned_trials", view.info.get("trials"))
     of = f" of {planned} planned" if isinstance(planned, int) else ""
     yield "trials", f"{len(run)} ran{of}; {plural(len(broken), 'trial')} failed or timed out, kept and shown."
+    stopped = clean(in_a_line(view.info), 2000)
+    if stopped:
+        yield "stopped", f"{stopped}."
     ending = clean(view.info.get("ending"), 200)
     yield "ending", "The run was completed." if ending == "complete" else f"The run ended early: {ending or 'unknown'}."
     yield "order", f"Interleaved balanced blocks, seed {clean(view.info.get('seed'), 40) or 'unknown'}."
