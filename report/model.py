@@ -217,10 +217,11 @@ def _answer(seen: View, scenario: ScenarioView) -> Answer:
         for subject, text in words.values(seen, scenario)
     )
     metric = scenario.metrics.get(scenario.headline)
+    beside = (words.guest_beside_container(seen, scenario), words.emulation(seen, scenario)) if values else ()
     return Answer(
         title=", ".join(filter(None, (scenario.title, metric.counted if metric else ""))),
         question=scenario.question, values=values,
-        note=words.guest_beside_container(seen, scenario) if values else words.answer(seen, scenario),
+        note=" ".join(filter(None, beside)) if values else words.answer(seen, scenario),
         rests_on=words.rests_on(seen, scenario),
     )  # fmt: skip
 

@@ -150,6 +150,16 @@ def emulators_part(view: View, scenario: ScenarioView, subject: SubjectView) -> 
     return f"; {tight(emulators_own(found.median, scenario.metrics[name].unit, noun))}"
 
 
+def emulation(view: View, scenario: ScenarioView) -> str:
+    """Return what of the emulated representatives' headline is the emulator's own, as a sentence; "" for nothing."""
+    told = [
+        f"{subject.label} {part.removeprefix('; ')}"
+        for subject, _ in values(view, scenario)
+        if (part := emulators_part(view, scenario, subject))
+    ]
+    return f"Only emulation has this: {enumeration(told)}." if told else ""
+
+
 def guest_beside_container(view: View, scenario: ScenarioView) -> str:
     """Return the ratio people ask for: the last VM beside Docker, block by block; "" where there is none.
 

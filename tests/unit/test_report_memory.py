@@ -13,6 +13,7 @@ from bench.store import Run
 from bench.summary import summarise, telling
 from report import words
 from report.data import view
+from report.model import build
 from report.sections import section
 
 MIB = 1 << 20
@@ -55,7 +56,11 @@ def test_an_emulated_guests_memory_never_stands_without_its_translated_code() ->
     seen = view(run)
     told = words.answer(seen, seen.scenarios["memory"]).replace("\u00a0", " ")
     assert "400 MiB (software emulation: an upper bound; 40.0 MiB of it translated code)" in told
-    for text in (answer.sentence, told):
+    [glance] = build(run).answers
+    assert "Only emulation has this: vm-distro@tcg 40.0 MiB of it translated code." in glance.note.replace(
+        "\u00a0", " "
+    )
+    for text in (answer.sentence, told, glance.note):
         assert text.count("translated code") == 1, "a virtualised guest has none"
 
 
