@@ -231,13 +231,16 @@ class Resizable(Protocol):
         """Ask it to make do with so many bytes; return before it obeyed.
 
         Raises:
-            Unsupported: it has nothing to do that with.
             InstanceError: the engine refused.
         """
         ...
 
     def given_memory(self) -> int | None:
-        """Return how many bytes it is left now; None if the engine does not tell."""
+        """Return how many bytes it is left now; None if the engine does not tell.
+
+        Raises:
+            Unsupported: it has nothing by which it could give memory back.
+        """
         ...
 
 

@@ -67,12 +67,12 @@ class VmInstance:
 
     def set_memory(self, size: int) -> None:
         """Inflate its balloon until the guest has so many bytes left."""
-        if self._parts.balloon == "none":
-            raise Unsupported("it has no memory balloon")
         self._hypervisor.set_memory(self._domain, size)
 
     def given_memory(self) -> int | None:
         """Return what the balloon leaves the guest, bytes."""
+        if self._parts.balloon == "none":
+            raise Unsupported("it has no memory balloon")
         return self.memory_figures().get("actual")
 
     def memory_figures(self) -> dict[str, int]:
