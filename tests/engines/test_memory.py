@@ -64,6 +64,8 @@ def test_a_guest_keeps_what_it_once_touched(engines: Engines) -> None:
     used = {state: the(samples, "load-guest-used", state=state) for state in ("idle", "loaded", "after")}
     assert used["loaded"] - used["idle"] == pytest.approx(LOAD_MIB * MIB, rel=0.2)
     assert used["after"] - used["idle"] < 0.2 * LOAD_MIB * MIB, "the guest itself knows that it is free"
+    [inflated] = [s for s in samples if s.metric == "load-kept" and s.params == {"state": "inflated"}]
+    assert (inflated.status, inflated.reason) == (Status.UNSUPPORTED, "it has no memory balloon")
 
 
 @pytest.mark.slow
