@@ -8,11 +8,11 @@ import select
 import shutil
 import socket
 import time
-from collections.abc import Iterable
-from pathlib import Path
+from collections.abc import Callable, Iterable
 
 from bench.backends.base import Session
-from bench.clock import Channel, Timeline
+from bench.clock import Channel, Event, Timeline
+from bench.errors import CleanupFailed
 from bench.scenario import Subject
 
 PORT = 8080
@@ -38,6 +38,15 @@ class Nest:
         self.timeline = Timeline()
         self.channel.follow(self.timeline, self.nonce)
         return self.timeline
+
+    def wake(self, call: Callable[[], None]) -> Timeline:
+        """Let the frozen instance run on by this call and ask it whether it is ready; return its new timeline."""
+        timeline = self.renew()
+        self.channel.send(f"PING {self.nonce}")
+        timeline.stamp(Event.REQUESTED)
+        call()
+        timeline.stamp(Event.STARTED)
+        return timeline
 
     def reopen(self) -> None:
         """Begin another timeline and listen anew, for the instance that is started once more and connects again."""
@@ -87,22 +96,6 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def descendants(pid: int) -> tuple[int, ...]:
-    """Return the pid and all its children, grandchildren … that live now (/proc/PID/task/TID/children, proc(5))."""
-    found, waiting = [], [pid]
-    while waiting:
-        current = waiting.pop()
-        try:
-            tasks = list(Path(f"/proc/{current}/task").iterdir())
-        except OSError:
-            continue
-        found.append(current)
-        for task in tasks:
-            with contextlib.suppress(OSError):
-                waiting += map(int, (task / "children").read_text("ascii").split())
-    return tuple(found)
-
-
 class Farewell:
     """Sees processes end: hold their pidfds before the kill, then wait.
 
@@ -137,6 +130,21 @@ class Farewell:
         for descriptor in self._open:
             os.close(descriptor)
         self._open.clear()
+
+
+def end(name: str, timeline: Timeline, pids: Iterable[int], kill: Callable[[], None], patience_s: float) -> None:
+    """Kill an instance by this call. STOPPING is before the call, STOPPED when the last of these processes is gone.
+
+    Raises:
+        CleanupFailed: one of them still lives when the patience is over.
+    """
+    farewell = Farewell(pids)
+    timeline.stamp(Event.STOPPING)
+    kill()
+    gone_ns = farewell.wait(patience_s)
+    if gone_ns is None:
+        raise CleanupFailed(f"{name} still lives {patience_s:g} s after SIGKILL")
+    timeline.stamp(Event.STOPPED, gone_ns)
 
 
 def fill_in(command: Iterable[str], port: int) -> list[str]:

@@ -13,10 +13,11 @@ from typing import Any
 import psutil
 
 from bench.backends.base import DiskUse, Role
-from bench.backends.common import Farewell, Nest, descendants
+from bench.backends.common import Nest, end
 from bench.backends.docker_engine import DockerEngine
 from bench.clock import Event
-from bench.errors import CleanupFailed, InstanceError
+from bench.collectors.procfs import descendants
+from bench.errors import InstanceError
 
 _END_S = 10.0
 
@@ -90,11 +91,7 @@ class DockerInstance:
 
     def resume(self) -> None:
         """Thaw it: docker unpause."""
-        self.timeline = self._nest.renew()
-        self.channel.send(f"PING {self._nest.nonce}")
-        self.timeline.stamp(Event.REQUESTED)
-        self._engine.unpause(self.name)
-        self.timeline.stamp(Event.STARTED)
+        self.timeline = self._nest.wake(lambda: self._engine.unpause(self.name))
         self._paused = False
 
     def start_again(self) -> None:
@@ -111,13 +108,8 @@ class DockerInstance:
             return
         if self._paused:  # a frozen process does not die
             self.resume()
-        farewell = Farewell(descendants(self.pid()) if self.pid() else ())
-        self.timeline.stamp(Event.STOPPING)
-        self._engine.kill(self.name)
-        gone_ns = farewell.wait(_END_S)
-        if gone_ns is None:
-            raise CleanupFailed(f"{self.name} still lives {_END_S:g} s after SIGKILL")
-        self.timeline.stamp(Event.STOPPED, gone_ns)
+        pids = descendants(self.pid()) if self.pid() else ()
+        end(self.name, self.timeline, pids, lambda: self._engine.kill(self.name), _END_S)
 
     def remove(self) -> None:
         """Let the engine forget it, whatever its state."""

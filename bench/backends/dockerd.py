@@ -16,7 +16,8 @@ import time
 from pathlib import Path
 
 from bench.backends.base import Session
-from bench.backends.common import Farewell, descendants, find_program
+from bench.backends.common import Farewell, find_program
+from bench.collectors.procfs import descendants
 from bench.errors import BackendUnavailable
 
 _START_S = 30.0

@@ -13,19 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from bench.backends.base import Availability, DiskUse, Role, Session
-from bench.backends.common import (
-    PORT,
-    Farewell,
-    Nest,
-    cpu_set,
-    descendants,
-    fill_in,
-    find_program,
-    limits,
-    memory_limit,
-)
+from bench.backends.common import PORT, Nest, cpu_set, end, fill_in, find_program, limits, memory_limit
 from bench.clock import Event
-from bench.errors import BackendUnavailable, BuildError, CleanupFailed, InstanceError
+from bench.collectors.procfs import descendants
+from bench.errors import BackendUnavailable, BuildError, InstanceError
 from bench.rootfs.agent import PATH_INSIDE
 from bench.rootfs.build import Recipe, Tree, build_tree, load_recipe
 from bench.scenario import Subject
@@ -104,11 +95,7 @@ class OciInstance:
 
     def resume(self) -> None:
         """Thaw it."""
-        self.timeline = self._nest.renew()
-        self.channel.send(f"PING {self._nest.nonce}")
-        self.timeline.stamp(Event.REQUESTED)
-        self._call("resume", self.name)
-        self.timeline.stamp(Event.STARTED)
+        self.timeline = self._nest.wake(lambda: self._call("resume", self.name))
         self._paused = False
 
     def stop(self) -> None:
@@ -117,14 +104,11 @@ class OciInstance:
             return
         if self._paused:  # a frozen process does not die
             self.resume()
-        farewell = Farewell(descendants(self._pid))
-        self.timeline.stamp(Event.STOPPING)
+        end(self.name, self.timeline, descendants(self._pid), self._kill, _END_S)
+
+    def _kill(self) -> None:
         with contextlib.suppress(InstanceError):  # it may have ended by itself
             self._call("kill", self.name, "KILL")
-        gone_ns = farewell.wait(_END_S)
-        if gone_ns is None:
-            raise CleanupFailed(f"{self.name} still lives {_END_S:g} s after SIGKILL")
-        self.timeline.stamp(Event.STOPPED, gone_ns)
 
     def remove(self) -> None:
         """Let the runtime forget it, whatever its state."""

@@ -11,9 +11,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from bench.backends.base import Availability, DiskUse, Guard, Role, Session
-from bench.backends.common import PORT, Farewell, Nest, cpu_set, descendants, fill_in, free_port, limits
+from bench.backends.common import PORT, Nest, cpu_set, end, fill_in, free_port, limits
 from bench.clock import Event
-from bench.errors import CleanupFailed, InstanceError
+from bench.collectors.procfs import descendants
+from bench.errors import InstanceError
 from bench.rootfs.agent import PATH_INSIDE, agent_binary
 from bench.rootfs.build import Recipe, Tree, build_tree, load_recipe
 from bench.scenario import Subject
@@ -62,11 +63,7 @@ class ProcessInstance:
 
     def resume(self) -> None:
         """Continue them."""
-        self.timeline = self._nest.renew()
-        self.channel.send(f"PING {self._nest.nonce}")
-        self.timeline.stamp(Event.REQUESTED)
-        self._signal(signal.SIGCONT)
-        self.timeline.stamp(Event.STARTED)
+        self.timeline = self._nest.wake(lambda: self._signal(signal.SIGCONT))
 
     def _signal(self, number: signal.Signals) -> None:
         if self._process is None:
@@ -80,16 +77,13 @@ class ProcessInstance:
         """Kill the whole group; STOPPED is when the last of its processes is gone."""
         if self._process is None or self.timeline.at(Event.STOPPING) is not None:
             return
-        farewell = Farewell(descendants(self._process.pid))
-        self.timeline.stamp(Event.STOPPING)
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        gone_ns = farewell.wait(_END_S)
+        end(self.name, self.timeline, descendants(self._process.pid), self._kill, _END_S)
         self._process.wait(_END_S)
-        if gone_ns is None:
-            raise CleanupFailed(f"{self.name} still lives {_END_S:g} s after SIGKILL")
-        self.timeline.stamp(Event.STOPPED, gone_ns)
         self._guard.release("process", str(self._process.pid))
+
+    def _kill(self) -> None:
+        with contextlib.suppress(InstanceError):  # it may have ended by itself
+            self._signal(signal.SIGKILL)
 
     def remove(self) -> None:
         """Stop it if need be and remove its directory."""

@@ -14,6 +14,7 @@ from bench.backends.hypervisor import Hypervisor
 from bench.backends.vm_parts import Parts
 from bench.clock import Console, Event
 from bench.errors import CleanupFailed, Unsupported
+from bench.rootfs.download import disk_download
 
 _END_S = 10.0
 
@@ -59,11 +60,7 @@ class VmInstance:
 
     def resume(self) -> None:
         """Let them run on: virsh resume."""
-        self.timeline = self._nest.renew()
-        self.channel.send(f"PING {self.nonce}")
-        self.timeline.stamp(Event.REQUESTED)
-        self._hypervisor.resume(self._domain)
-        self.timeline.stamp(Event.STARTED)
+        self.timeline = self._nest.wake(lambda: self._hypervisor.resume(self._domain))
 
     def set_memory(self, size: int) -> None:
         """Inflate its balloon until the guest has so many bytes left."""
@@ -160,10 +157,20 @@ class VmInstance:
         own = sum(allocated(path) or 0 for path in [*self.files, self.directory / "rom"])
         if disk is None:
             return DiskUse(unique=own)
+        parts = self._parts
+        beside = sum(allocated(path) or 0 for path in parts.shared)
+        base = disk.allocated if disk.base is None else disk.base.allocated
+        layer = 0 if disk.base is None else disk.allocated
+        # A direct boot's kernel and first file system are fetched too, and are the same for every application.
+        kernel = [parts.kernel.bzimage, parts.initrd] if parts.kernel and parts.initrd else []
+        fetched, fetched_alone = disk_download(disk, copied=parts.copied)
         return DiskUse(
+            download=fetched + sum(path.stat().st_size for path in kernel),
+            download_own=fetched_alone,
             unpacked=tree.bytes if tree else None,
-            image=disk.allocated,
-            shared=disk.allocated + sum(allocated(path) or 0 for path in self._parts.shared),
+            image=base + layer,
+            shared=beside + (0 if parts.copied else base),
+            layer=0 if parts.copied else layer,
             unique=own,
             virtual=disk.virtual,
         )

@@ -1,11 +1,12 @@
-"""What the kernel says of a process in /proc: memory by definition, CPU time, context switches, children.
+"""What the kernel says of a process in /proc: memory by definition, children.
 
 A figure the kernel does not give is None; a process that has gone is None and is named. Neither is ever 0.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import contextlib
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -55,19 +56,6 @@ class MemoryOf:
 
     memory: Memory | None
     unread: tuple[int, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Switches:
-    """Context switches of a process since it began, all its living threads together.
-
-    Attributes:
-        voluntary: it waited for something: each is also a wake-up.
-        involuntary: it was made to give way.
-    """
-
-    voluntary: int
-    involuntary: int
 
 
 def read_memory(pid: int, proc: Path = PROC) -> Memory | None:
@@ -137,86 +125,24 @@ def add_up(parts: Iterable[MemoryOf]) -> MemoryOf:
     return MemoryOf(memory=memory, unread=unread)
 
 
-def thread_cpu_ns(pid: int, proc: Path = PROC) -> Mapping[int, int] | None:
-    """Return the CPU time of each living thread since it began, nanoseconds by thread id; None if the process is gone.
-
-    The first number of /proc/PID/task/TID/schedstat (Documentation/scheduler/sched-stats.rst). The same file
-    of the process itself tells of its first thread only, and utime in /proc/PID/stat counts in ticks of 10 ms.
-    """
-    times = {tid: _first_number(task / "schedstat") for tid, task in _tasks(pid, proc).items()}
-    known = {tid: ns for tid, ns in times.items() if ns is not None}
-    return known or None
-
-
-def cpu_between_ns(before: Mapping[int, int] | None, after: Mapping[int, int] | None) -> int | None:
-    """Return the CPU time spent between two readings of `thread_cpu_ns`, nanoseconds; None if either is missing.
-
-    A thread that ended in between is lost with what it used since the first reading: a lower bound then.
-    """
-    if before is None or after is None:
-        return None
-    return sum(ns - before.get(tid, 0) for tid, ns in after.items())
-
-
-def read_switches(pid: int, proc: Path = PROC) -> Switches | None:
-    """Return the context switches of all living threads (/proc/PID/task/TID/status), or None if it has gone."""
-    seen = [
-        counts
-        for task in _tasks(pid, proc).values()
-        if (counts := _status_counts(task / "status")) is not None
-    ]  # fmt: skip
-    if not seen:
-        return None
-    return Switches(voluntary=sum(v for v, _ in seen), involuntary=sum(i for _, i in seen))
-
-
 def descendants(pid: int, proc: Path = PROC) -> tuple[int, ...]:
     """Return a process and all that descend from it, parents before children; empty if it has gone.
 
-    One look at every /proc/PID/stat: a process whose parent ended in between is not found.
+    By /proc/PID/task/TID/children (proc_tid_children(5)), which asks the tree alone and not every process of the
+    host. A child that ends during the look may hide a sibling from it.
     """
-    children: dict[int, list[int]] = {}
-    present: set[int] = set()
-    for entry in proc.iterdir():
-        if entry.name.isdigit() and (parent := _parent(entry)) is not None:
-            present.add(int(entry.name))
-            children.setdefault(parent, []).append(int(entry.name))
-    if pid not in present:
-        return ()
-    found = [pid]
-    for each in found:
-        found += sorted(children.get(each, ()))
+    found, waiting = [], [pid]
+    while waiting:
+        current = waiting.pop()
+        try:
+            tasks = list((proc / str(current) / "task").iterdir())
+        except OSError:
+            continue
+        found.append(current)
+        for task in tasks:
+            with contextlib.suppress(OSError):
+                waiting += map(int, (task / "children").read_text("ascii").split())
     return tuple(found)
-
-
-def _parent(entry: Path) -> int | None:
-    """Return the parent's pid: the second field after the command, which may itself hold blanks and brackets."""
-    try:
-        return int((entry / "stat").read_text("utf-8", "replace").rpartition(")")[2].split()[1])
-    except (OSError, ValueError, IndexError):
-        return None
-
-
-def _tasks(pid: int, proc: Path) -> dict[int, Path]:
-    try:
-        return {int(task.name): task for task in (proc / str(pid) / "task").iterdir()}
-    except OSError:
-        return {}
-
-
-def _first_number(path: Path) -> int | None:
-    try:
-        return int(path.read_text("ascii").split()[0])
-    except (OSError, ValueError, IndexError):
-        return None
-
-
-def _status_counts(path: Path) -> tuple[int, int] | None:
-    try:
-        lines = dict(line.partition(":")[::2] for line in path.read_text("utf-8", "replace").splitlines())
-        return int(lines["voluntary_ctxt_switches"]), int(lines["nonvoluntary_ctxt_switches"])
-    except (OSError, ValueError, KeyError):
-        return None
 
 
 def _kilobytes(text: str) -> dict[str, int]:
