@@ -23,9 +23,10 @@ class Guardian:
 
     Args:
         run_id: processes whose environment carries it (BENCH_RUN) are swept without being named.
+        children: every child of this process is the run's, named or not. False where others start some here too.
     """
 
-    def __init__(self, run_id: str) -> None:
+    def __init__(self, run_id: str, *, children: bool = True) -> None:
         self.run_id = run_id
         self.lost = False
         """The guardian is gone: what is watched from now on stands in the journal only."""
@@ -34,7 +35,7 @@ class Guardian:
         far_in, self._pipe = os.pipe()
         self._said, far_out = os.pipe()
         arguments = [sys.executable, "-I", "-S", sweeper.__file__]
-        arguments += [str(self._front), sweeper.start_time(self._front), run_id]
+        arguments += [str(self._front), sweeper.start_time(self._front), run_id, *([] if children else ["spare"])]
         self.pid = os.posix_spawn(
             sys.executable, arguments, {"PATH": os.environ.get("PATH", os.defpath)}, setsid=True,
             file_actions=[

@@ -225,9 +225,14 @@ class Engines:
 
 @pytest.fixture(scope="session")
 def bench_engines(request: pytest.FixtureRequest) -> Iterator[Engines]:
-    """The engines of this pytest session, and a guardian that sweeps if the session is killed."""
+    """The engines of this pytest session, and a guardian that sweeps if the session is killed.
+
+    pytest is no child subreaper, as the front process of a run is: it would have to reap what its libraries wait for.
+    Orphans go to PID 1, whose slowness lengthens removals and none of the durations that are timed.
+    """
     run_id, scratch = new_run_id(), request.config.getoption("bench_scratch")
-    guard = Guardian(run_id)
+    # pytest's process is not the suite's: fixtures, plugins and tests have children of their own in it.
+    guard = Guardian(run_id, children=False)
     try:
         with (
             open_session(run_id, guard, Path(scratch) if scratch else None) as session,

@@ -308,7 +308,8 @@ def main() -> None:
     watch = Watchlist()
     watch.take(f"+\tmarked\t{run_id}")
     wait_for_the_end(watch, front, started)
-    for line in sweep(watch, front):
+    # No process has the parent -1: without its children there is nothing to know the front by.
+    for line in sweep(watch, -1 if sys.argv[4:] else front):
         with contextlib.suppress(OSError):
             os.write(1, f"{line}\n".encode("utf-8", "surrogateescape"))
 

@@ -203,6 +203,37 @@ def test_tests_beside_it_do_not_carry_the_runs_mark(project: Project) -> None:
     assert done.stdout.str().index("startup-fast") < done.stdout.str().index("test_own.py::test_own")
 
 
+OTHERS = """
+import subprocess, pytest
+@pytest.fixture(scope="session")
+def server():
+    # The engines are set up after this and torn down before it: their sweep is over when it is asked.
+    with subprocess.Popen(["sleep", "60"]) as process:
+        yield process
+        open("server", "w").write(str(process.poll()))
+        process.kill()
+@pytest.fixture(autouse=True)
+def always(server, bench_engines):
+    pass
+"""
+
+
+def test_children_of_other_fixtures_are_not_swept(project: Project) -> None:
+    (project.pytester.path / "conftest.py").write_text(OTHERS, "utf-8")
+    project.run("--bench-scenario", "startup").assert_outcomes(passed=2)
+    assert (project.pytester.path / "server").read_text("utf-8") == "None", "it still ran"
+
+
+def test_a_subject_for_which_the_question_makes_no_sense_is_skipped(project: Project) -> None:
+    file = project.folder / "startup.toml"
+    file.write_text(file.read_text("utf-8").replace(READY, "requested→kernel"), "utf-8")
+    stored = project.pytester.path / "out.json"
+    done = project.run("--bench-scenario", "startup", "-rs", "--benchmark-json", str(stored))
+    done.assert_outcomes(skipped=2)
+    done.stdout.fnmatch_lines(["*requested→kernel: unsupported: *"])
+    assert not stored.exists() or json.loads(stored.read_text("utf-8"))["benchmarks"] == []
+
+
 def test_nobody_gets_it_unasked() -> None:
     points = importlib.metadata.entry_points(group="pytest11")
     assert [point.value for point in points if point.value.startswith("bench")] == []
