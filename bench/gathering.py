@@ -7,7 +7,7 @@ of it is on the other, and is undecided otherwise. That interval is wider than t
     emulated guests      a cost is an upper bound (a speed a lower one): the interval is open towards the better side;
                          a ratio is a bound where only one of the two is one, or each in the opposite way
     failed trials        their values could be anything: they count once as the smallest and once as the largest
-    fewer than 6 blocks  there is no interval
+    fewer than 6 blocks  there is no interval; a metric that is `constant` needs one block, and all of them equal
     noise                a median no further from the threshold than the same subject was from itself decides nothing
 """
 
@@ -42,6 +42,8 @@ class Seen:
     twin_of: Mapping[str, str]
     exact: Collection[tuple[str, str]]
     """(scenario, metric) in which an emulated guest's value is as good as a virtualised one's."""
+    constant: Collection[tuple[str, str]]
+    """(scenario, metric) that does not scatter."""
     floors: Sequence[Comparison] = field(repr=False)
 
     @classmethod
@@ -58,7 +60,7 @@ class Seen:
         return cls(
             rows=rows, known=known, asked=tuple(asked) if isinstance(asked, Mapping) else (), twin_of=twin_of,
             rungs={label: rung for label, rung in rungs.items() if isinstance(rung, int)},
-            exact=frozenset(_exact(asked)),
+            exact=frozenset(_marked(asked, "exact")), constant=frozenset(_marked(asked, "constant")),
             floors=noise_floor((row for of_one in rows.values() for row in of_one), twin_of),
         )  # fmt: skip
 
@@ -100,13 +102,18 @@ class _Values:
         high = median_interval([*values, *unknown])
         return (low[0], high[1]) if low and high and len(values) >= values_needed() else None
 
+    def agreed(self) -> tuple[float, float] | None:
+        """Return the one value that all blocks have, as both ends; None if they differ, or if one failed."""
+        values = set(self.by_block.values())
+        return (min(values), max(values)) if len(values) == 1 and not self.failed else None
 
-def _exact(asked: Any) -> Iterator[tuple[str, str]]:
-    """Yield (scenario, metric) as run.json tells it."""
+
+def _marked(asked: Any, mark: str) -> Iterator[tuple[str, str]]:
+    """Yield the (scenario, metric) that have this mark, as run.json tells it."""
     for name, scenario in asked.items() if isinstance(asked, Mapping) else ():
         metrics = scenario.get("metrics") if isinstance(scenario, Mapping) else None
         for metric in metrics if isinstance(metrics, (list, tuple)) else ():
-            if isinstance(metric, Mapping) and metric.get("exact") is True:
+            if isinstance(metric, Mapping) and metric.get(mark) is True:
                 yield str(name), str(metric.get("name"))
 
 
@@ -232,13 +239,15 @@ def _tried(seen: Seen, plain: Evidence, own: Sequence[Row], other: Sequence[Row]
     if not count:
         return replace(plain, doubt=Doubt.TOO_FEW, reason="no block has a value of both")
     plain = replace(plain, value=statistics.median(values.by_block.values()))
-    interval = values.interval()
+    agreed = values.agreed() if _is_constant(seen, own[0]) else None
+    interval = agreed or values.interval()
     if interval is None:
         doubt = Doubt.FAILURES if count + lost >= values_needed() else Doubt.TOO_FEW
         text = f"{plural(count, 'block')}; a verdict needs {values_needed()} (--profile standard)"
         return replace(plain, doubt=doubt, reason=f"{lost} failed, {text}" if lost else text)
     low, high = interval
-    plain = replace(plain, low=low if math.isfinite(low) else None, high=high if math.isfinite(high) else None)
+    if not agreed:
+        plain = replace(plain, low=low if math.isfinite(low) else None, high=high if math.isfinite(high) else None)
     outcome = outcome_of(condition.side, threshold, low, high, bound)
     if outcome is Outcome.UNDECIDED:
         return _undecided(plain, values, threshold, low, high)
@@ -266,6 +275,10 @@ def _bound(seen: Seen, row: Row) -> Bound:
     if str(row["subject"]).partition("@")[2] != "tcg" or (row["scenario"], row["metric"]) in seen.exact:
         return Bound.EXACT
     return {Better.LOWER: Bound.UPPER, Better.HIGHER: Bound.LOWER}.get(Better(row["better"]), Bound.NONE)
+
+
+def _is_constant(seen: Seen, row: Row) -> bool:
+    return (str(row["scenario"]), str(row["metric"])) in seen.constant
 
 
 def _floor(seen: Seen, own: Sequence[Row], other: Sequence[Row]) -> float | None:

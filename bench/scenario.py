@@ -32,6 +32,8 @@ class Metric(Declared):
     """An emulated guest's value is as good as a virtualised one's: bytes on disk are, times and memory are not."""
     counted: str = ""
     """What its bare numbers count, said before them in a sentence: "instances (computed)"."""
+    constant: bool = False
+    """A fact of how a subject is set up that does not scatter: one block decides, as long as all blocks agree."""
 
     @property
     def events(self) -> tuple[str, str]:

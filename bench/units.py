@@ -95,6 +95,8 @@ def format_value(value: float | None, unit: Unit, *, digits: int = 3) -> str:
     """Write one value with the unit that suits it; "–" for a value that is missing, never 0."""
     if value is None:
         return "–"
+    if unit is Unit.COUNT and abs(value) < 1000.0 and float(value).is_integer():
+        return f"{value:.0f}"
     divisor, suffix = scale_for(unit, value)
     number = significant(value / divisor, digits)
     return f"{number}{suffix}" if suffix == "×" else f"{number} {suffix}".rstrip()

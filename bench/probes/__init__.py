@@ -14,6 +14,7 @@ PROBES = {
     "churn": "bench.probes.churn:churn",
     "density": "bench.probes.density:density",
     "memory": "bench.probes.memory:memory",
+    "isolation": "bench.probes.isolation:isolation",
 }
 """The suite's own probes. Other packages add theirs by the entry-point group `bench.probes`."""
 
