@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -61,11 +62,8 @@ class Running:
         return next(self.results.glob("*/run.json")).parent
 
     def nothing_left(self) -> None:
-        """Assert that the run left nothing; what is dying may take a moment."""
-        deadline = time.monotonic() + 10
-        while (left := left_behind(self.folder.name)) and time.monotonic() < deadline:
-            time.sleep(0.2)
-        assert left == []
+        """Assert that the run left nothing."""
+        nothing_left(self.folder.name)
 
     def ending(self) -> str:
         """Return what run.json says of the end."""
@@ -88,6 +86,14 @@ def started(tmp_path: Path) -> Iterator[Callable[..., Running]]:
         one.end()
         if one.process.stdout is not None:
             one.process.stdout.close()
+
+
+def nothing_left(run_id: str) -> None:
+    """Assert that a run left nothing; what is dying may take a moment."""
+    deadline = time.monotonic() + 10
+    while (left := left_behind(run_id)) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert left == []
 
 
 def trial(line: str) -> bool:
@@ -143,6 +149,56 @@ def test_kill_nine_leaves_nothing_either(started: Callable[..., Running]) -> Non
     run.end()
     assert any(r["status"] == "ok" for r in read_run(run.folder).rows)
     run.nothing_left()
+
+
+def test_clean_does_what_a_killed_guardian_could_not(started: Callable[..., Running]) -> None:
+    run = started("startup", "--subject", "docker", "--subject", "vm-direct-tuned", DOCKER_HOST="")
+    run.until(trial)
+    (guardian,) = [
+        int(child) for child in Path(f"/proc/{run.process.pid}/task/{run.process.pid}/children").read_text().split()
+        if b"sweeper.py" in Path(f"/proc/{child}/cmdline").read_bytes()
+    ]  # fmt: skip
+    os.kill(guardian, signal.SIGKILL)
+    os.killpg(run.process.pid, signal.SIGKILL)
+    run.process.wait(PATIENCE_S)
+    left = left_behind(run.folder.name)
+    assert any("dockerd" in line for line in left), left
+    words = [sys.executable, "-m", "bench", "clean", "--yes"]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
+    assert done.returncode == ExitCode.DONE, done.stdout + done.stderr
+    assert f"removed directory /run/bench-{run.folder.name[-6:]}" in done.stdout
+    run.nothing_left()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_pytest_with_the_plugin_leaves_nothing_either(tmp_path: Path, number: signal.Signals) -> None:
+    words = ["-p", "bench.pytest_plugin", "--bench-scenario", "startup", "--bench-subject", "docker"]
+    with (tmp_path / "said").open("wb") as said:
+        tests = subprocess.Popen(
+            [sys.executable, "-m", "pytest", *words, "--bench-profile", "thorough"], cwd=tmp_path,
+            env={**os.environ, "DOCKER_HOST": ""}, stdout=said, stderr=said, start_new_session=True,
+        )  # fmt: skip
+    try:
+        run_id = instance_of(tests)
+        tests.send_signal(number)
+        assert tests.wait(PATIENCE_S) != 0
+    finally:
+        tests.kill()
+        tests.wait()
+    nothing_left(run_id)
+
+
+def instance_of(tests: subprocess.Popen[bytes]) -> str:
+    """Wait until an instance of this pytest's run is there; return the run's id."""
+    deadline = time.monotonic() + PATIENCE_S
+    while time.monotonic() < deadline and tests.poll() is None:
+        for place in Path("/run").glob("bench-*"):
+            with contextlib.suppress(OSError, ValueError):
+                pid, _, run_id = (place / "owner").read_text().split()
+                if pid == str(tests.pid) and any(path.name.startswith("bench-") for path in place.iterdir()):
+                    return run_id
+        time.sleep(0.05)
+    return pytest.fail("no instance was started")
 
 
 def test_a_full_disk_is_said_and_what_fits_is_kept(started: Callable[..., Running], tmp_path: Path) -> None:
