@@ -2,8 +2,8 @@
 
 Blocks of two runs have nothing in common that dividing one by the other could cancel, so the ratio is that of
 two independent samples: the Hodges–Lehmann estimate on logarithms with the interval that belongs to the rank-sum
-test (M. Hollander, D. A. Wolfe, E. Chicken, "Nonparametric Statistical Methods", 3rd ed., 2014, sections 4.2
-and 4.3). It covers the noise inside both runs. It cannot cover what stayed the same throughout one run and was
+test (M. Hollander, D. A. Wolfe, E. Chicken, "Nonparametric Statistical Methods", 3rd ed., 2014).
+It covers the noise inside both runs. It cannot cover what stayed the same throughout one run and was
 different in the other (a reboot, a neighbour, a warmer room): only more runs can.
 """
 

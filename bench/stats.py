@@ -2,8 +2,8 @@
 
 Why order statistics: the interval of a median from the sorted values needs no assumption about the shape of
 the distribution, only independence, and covers at least what it promises at every n (H. A. David and
-H. N. Nagaraja, "Order Statistics", 3rd ed., 2003, section 7.1; W. J. Conover, "Practical Nonparametric
-Statistics", 3rd ed., 1999, section 3.2). It is not interpolated to hit the nominal level exactly: that would
+H. N. Nagaraja, "Order Statistics", 3rd ed., 2003; W. J. Conover, "Practical Nonparametric Statistics",
+3rd ed., 1999). It is not interpolated to hit the nominal level exactly: that would
 be narrower and an approximation. The price is that 95 % needs at least six values.
 """
 
@@ -82,7 +82,7 @@ def median_interval(values: Sequence[float], confidence: float = CONFIDENCE) -> 
     """Return the interval of the median between two order statistics, or None when there are too few values.
 
     The k-th smallest and k-th largest value, k as large as P(B < k) ≤ (1 - confidence) / 2 allows, where B is
-    binomial with n tries of probability 1/2 (David and Nagaraja, section 7.1).
+    binomial with n tries of probability 1/2 (David and Nagaraja).
 
     Raises:
         ValueError: the level is not between 0 and 1.
