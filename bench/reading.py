@@ -190,6 +190,28 @@ def export(
         raise typer.Exit(ExitCode.NOTHING_MEASURED)
 
 
+@app.command()
+def simulate(
+    runs: Annotated[int, typer.Option(min=1, help="Simulated runs for each world and design.")] = 2000,
+    seed: Annotated[int, typer.Option(min=0, help="Decides everything that is drawn.")] = 1,
+    docs: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Write the figures into simulation.json and methods.md there.")
+    ] = None,
+) -> None:
+    """Count how often the statistics are right where the truth is known.
+
+    Nothing is started: the fake backend's generator draws whole runs from worlds without and with drift, outliers, two
+    modes and memory, and they are judged as real ones are. docs/methods.md has the figures of the defaults.
+    """
+    from bench import scenario, simulation
+
+    profiles = scenario.load().profiles.values()
+    found = simulation.simulate(profiles, runs=runs, seed=seed, tell=lambda world: typer.echo(world, err=True))
+    if docs is not None:
+        simulation.write(docs, found, runs=runs, seed=seed)
+    typer.echo(simulation.as_table(found), nl=False)
+
+
 def _write(path: Path, text: str) -> None:
     """Write beside the file, then rename over it: a collector that reads meanwhile sees the old or the new one."""
     from bench.errors import StoreError

@@ -4,12 +4,15 @@ Nothing sleeps: the stamps are drawn, not waited for, so a thousand runs take se
 
     ready_s   median of requested→ready, seconds (lognormal)          sigma    its spread on the log scale
     drift     added per start, as a share of ready_s                  modes    share of starts that take twice as long
+    outliers  share of starts that take five times as long
+    memory    how much a start resembles the one before: the lag-1 correlation of the lognormal's logarithms
     fail      "refuse", "die" or "hang"                               fail_every  which starts fail (1: all)
     seed      the first state of its random numbers
 """
 
 from __future__ import annotations
 
+import math
 import random
 import threading
 import time
@@ -22,6 +25,47 @@ from bench.errors import InstanceDied, InstanceError
 from bench.scenario import Subject
 
 _SHARES = ((Event.CREATED, 0.1), (Event.STARTED, 0.3), (Event.INIT, 0.8), (Event.READY, 1.0))
+
+
+SLOW_MODE = 2.0
+"""How many times as long a start of the second mode takes."""
+
+OUTLIER = 5.0
+"""How many times as long an outlier takes."""
+
+
+class Draws:
+    """A subject's start times, seconds, one after another: what `launch` stamps, and what bench.simulation judges.
+
+    Attributes:
+        ready_s, sigma, drift, modes, outliers, memory: the subject's options, as numbers.
+        start: how many were drawn.
+    """
+
+    def __init__(self, subject: Subject) -> None:
+        self.ready_s = float(subject.option("ready_s", "0.1"))
+        self.sigma = float(subject.option("sigma", "0.1"))
+        self.drift, self.modes, self.outliers, self.memory = (
+            float(subject.option(name, "0")) for name in ("drift", "modes", "outliers", "memory")
+        )
+        self.start = 0
+        self._chance = random.Random(f"{subject.option('seed', '0')} {subject.name}")
+        self._state = 0.0
+
+    def skip(self) -> None:
+        """Count a start that takes no time: it failed before it was drawn."""
+        self.start += 1
+
+    def next(self) -> float:
+        """Draw one start: a stationary first-order autoregression on the log scale, times modes, plus drift."""
+        chance, fresh = self._chance, self.start == 0
+        self.start += 1
+        news = chance.normalvariate(0.0, 1.0)
+        self._state = news if fresh else self.memory * self._state + math.sqrt(1.0 - self.memory**2) * news
+        value = self.ready_s * math.exp(self.sigma * self._state)
+        value *= SLOW_MODE if chance.random() < self.modes else 1.0
+        value *= OUTLIER if self.outliers and chance.random() < self.outliers else 1.0
+        return value + self.ready_s * self.drift * self.start
 
 
 class FakeAgent:
@@ -106,8 +150,7 @@ class FakeBackend:
     """Draws instances from distributions its subjects' options name."""
 
     def __init__(self) -> None:
-        self._chance: dict[str, random.Random] = {}
-        self._starts: dict[str, int] = {}
+        self._draws: dict[str, Draws] = {}
         self._session: Session | None = None
         self.live = 0
 
@@ -124,8 +167,7 @@ class FakeBackend:
 
     def prepare(self, subject: Subject) -> None:
         """Seed the subject's random numbers."""
-        self._chance[subject.name] = random.Random(f"{subject.option('seed', '0')} {subject.name}")
-        self._starts[subject.name] = 0
+        self._draws[subject.name] = Draws(subject)
 
     def launch(self, subject: Subject) -> FakeInstance:
         """Draw one instance's life.
@@ -135,27 +177,20 @@ class FakeBackend:
         """
         if self._session is None:
             raise InstanceError("the fake backend is not open")
-        self._starts[subject.name] += 1
-        start = self._starts[subject.name]
-        failing = subject.option("fail") if start % int(subject.option("fail_every", "1")) == 0 else ""
+        draws = self._draws[subject.name]
+        failing = subject.option("fail") if (draws.start + 1) % int(subject.option("fail_every", "1")) == 0 else ""
         if failing == "refuse":
+            draws.skip()
             raise InstanceError("the fake engine refused to start it", "as its option fail says")
         instance = FakeInstance(self._session.next_name(), Timeline())
         asked = instance.timeline.stamp(Event.REQUESTED)
-        total_s = self._draw(subject, start)
+        total_s = draws.next()
         reached = {"die": 2, "hang": 2}.get(failing, len(_SHARES))
         for event, share in _SHARES[:reached]:
             instance.timeline.stamp(event, asked + round(total_s * share * 1e9))
         if failing == "die":
             instance.channel.closed.set()
         return instance
-
-    def _draw(self, subject: Subject, start: int) -> float:
-        chance = self._chance[subject.name]
-        median = float(subject.option("ready_s", "0.1"))
-        value = median * chance.lognormvariate(0.0, float(subject.option("sigma", "0.1")))
-        value *= 2.0 if chance.random() < float(subject.option("modes", "0")) else 1.0
-        return value + median * float(subject.option("drift", "0")) * start
 
     def accelerator(self, subject: Subject) -> str:
         """Return the option `accelerator`."""
