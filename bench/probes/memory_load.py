@@ -18,7 +18,7 @@ from enum import StrEnum
 from bench.backends.base import Instance, Resizable
 from bench.collectors.cgroup import Charge
 from bench.collectors.meminfo import settle
-from bench.errors import InstanceError, Unsupported
+from bench.errors import InstanceError, StartTimeout, Unsupported
 from bench.probes.accounts import charge_of, guest_figures, memory_of, translated_of
 from bench.probes.base import Workbench, status_of
 from bench.sample import Sample, Status
@@ -29,7 +29,6 @@ _COMMAND_S = 120.0
 _SETTLE_S = 1.0
 """The load is far above what a host does beside it: no long wait for the last megabytes."""
 
-_INFLATE_S = 10.0
 _RESERVE = 48 * _MIB
 """What an inflated balloon leaves the guest beyond what it uses, bytes: one without any kills its programs."""
 
@@ -189,11 +188,15 @@ def _inflated(bench: Workbench, instance: Instance, idle: Reading, loaded: Readi
     """Inflate the balloon over what the guest has free, and read once more."""
     state = State.INFLATED
     names = ("load-kept", "load-returned")
+    patience_s = bench.trial.scenario.settings["inflate_s"]
+    if not patience_s:
+        yield from _nothing(bench, names, "this profile inflates no balloon", state=state)
+        return
     if not isinstance(instance, Resizable) or isinstance(after.guest, Sample):
         yield from _nothing(bench, names, "it has no memory balloon", state=state)
         return
     try:
-        shrink(instance, after.guest[1] - _RESERVE)
+        shrink(instance, after.guest[1] - _RESERVE, patience_s)
     except Unsupported as error:
         yield from _nothing(bench, names, error.message, state=state)
     except InstanceError as error:
@@ -204,22 +207,22 @@ def _inflated(bench: Workbench, instance: Instance, idle: Reading, loaded: Readi
         yield from _balance(bench, idle, loaded, reading)
 
 
-def shrink(instance: Resizable, by: int) -> None:
+def shrink(instance: Resizable, by: int, patience_s: float) -> None:
     """Take so many bytes from a guest by its balloon; return when it has given them.
 
     Raises:
         Unsupported: it has no balloon.
-        InstanceError: it gave none within ten seconds: nothing in the guest drives the balloon.
+        InstanceError: it did not give them in time: nothing in the guest drives the balloon, or it is slow.
     """
     given = instance.given_memory()
     if given is None:
         raise Unsupported("its engine does not tell what the balloon leaves it")
     target = given - max(0, by) // _MIB * _MIB
     instance.set_memory(target)
-    deadline = time.monotonic() + _INFLATE_S
+    deadline = time.monotonic() + patience_s
     while (instance.given_memory() or given) > target:
         if time.monotonic() > deadline:
-            raise InstanceError(f"its balloon was not inflated within {_INFLATE_S:g} s")
+            raise StartTimeout(f"its balloon was not inflated within {patience_s:g} s")
         time.sleep(0.1)
 
 

@@ -15,7 +15,7 @@ from bench.backends.fake import FakeBackend, FakeInstance
 from bench.clock import Timeline
 from bench.collectors.meminfo import Settled
 from bench.collectors.procfs import descendants
-from bench.errors import InstanceDied, InstanceError, Unsupported
+from bench.errors import InstanceDied, InstanceError, StartTimeout, Unsupported
 from bench.plan import Trial
 from bench.probes import memory_load as probe
 from bench.probes.base import Workbench
@@ -122,9 +122,9 @@ def still(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return values
 
 
-def bench_of(tmp_path: Path, rootfs: str = "minimal", load_mib: int = LOAD_MIB) -> Workbench:
+def bench_of(tmp_path: Path, rootfs: str = "minimal", load_mib: int = LOAD_MIB, inflate_s: float = 1.0) -> Workbench:
     subject = Subject(name="made-up", title="made up", backend="fake", rootfs=rootfs)
-    settings = {"load_mib": load_mib, "file_mib": 2, "return_s": 0.5}
+    settings = {"load_mib": load_mib, "file_mib": 2, "return_s": 0.5, "inflate_s": inflate_s}
     trial = Trial(
         index=0, scenario=load().scenarios["memory"].model_copy(update={"settings": settings}), subject=subject,
         block=0, position=0, phase=Phase.MEASURE, profile=Profile(name="quick", blocks=1), expected_s=1.0,
@@ -177,6 +177,15 @@ def test_the_load_is_held_until_it_is_told_to_end(tmp_path: Path) -> None:
     assert not (tmp_path / "load").exists()
 
 
+def test_a_profile_that_inflates_no_balloon_says_so(tmp_path: Path, helper: subprocess.Popen[str]) -> None:
+    instance = Ballooned(Helped(tmp_path, helper), Role.WORKLOAD)
+    instance.pid = helper.pid
+
+    samples = list(probe.load(bench_of(tmp_path, inflate_s=0.0), instance))
+
+    assert the(samples, "load-kept", state="inflated").reason == "this profile inflates no balloon"
+
+
 @pytest.mark.parametrize("said", [[], ["12a"], ["no"]])
 def test_a_load_that_nobody_holds_is_an_error(said: list[str]) -> None:
     with pytest.raises(InstanceError, match="did not say which process holds it"):
@@ -226,22 +235,21 @@ def test_translated_code_is_no_memory_of_the_load(tmp_path: Path) -> None:
 
 def test_a_balloon_is_inflated_over_what_is_free_but_a_reserve() -> None:
     instance = Ballooned(Shell(Path()), Role.VMM)
-    probe.shrink(instance, 30 * MIB + 5)
+    probe.shrink(instance, 30 * MIB + 5, 1.0)
     assert instance.asked == 70 * MIB
-    probe.shrink(instance, -4 * MIB)
+    probe.shrink(instance, -4 * MIB, 1.0)
     assert instance.asked == 70 * MIB, "nothing is given to it"
 
 
-def test_a_balloon_that_nobody_drives_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(probe, "_INFLATE_S", 0.1)
+def test_a_balloon_that_nobody_drives_is_a_timeout() -> None:
     instance = Ballooned(Shell(Path()), Role.VMM)
     instance.obedient = False
-    with pytest.raises(InstanceError, match="was not inflated"):
-        probe.shrink(instance, 30 * MIB)
+    with pytest.raises(StartTimeout, match=r"was not inflated within 0\.1 s"):
+        probe.shrink(instance, 30 * MIB, 0.1)
 
 
 def test_an_engine_that_does_not_tell_is_no_failure() -> None:
     instance = Ballooned(Shell(Path()), Role.VMM)
     instance.given = None  # type: ignore[assignment]
     with pytest.raises(Unsupported):
-        probe.shrink(instance, 30 * MIB)
+        probe.shrink(instance, 30 * MIB, 1.0)
