@@ -12,8 +12,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 import report
 from bench.store import Run
-from tests.unit.report_runs import make_run
-from tests.unit.test_report_model import CLAIM
+from tests.unit.report_runs import CLAIM, make_run
 
 CHROMIUM = "/usr/bin/chromium"
 SIZES = {"desk": (1280, 900), "phone": (390, 844)}

@@ -111,3 +111,16 @@ def make_run(blocks: int = 9, folder: Path = Path("nowhere"), **changes: Any) ->
     }  # fmt: skip
     rows = (*startup_rows(blocks), *memory_rows(blocks), *disk_rows())
     return Run(path=folder, info={**info, **changes}, facts=FACTS, rows=rows)
+
+
+CLAIM = {
+    "id": "minutes", "quotation": "虚拟机需要数分钟启动", "english": "a VM takes minutes", "source": "a page",
+    "measured": "from … to …", "forgets": "", "verdict": "refuted", "reason": "fails for vm-bare",
+    "evidence": [
+        {"text": f"vm-{n} 1 s", "condition": "at least 60 s", "metric": "requested→ready", "scenario": "startup",
+         "value": 1.0, "outcome": "fails", "decides": True, "reason": ""}
+        for n in range(9)
+    ] + [{"text": "process 4 ms", "condition": "at least 60 s", "metric": "m", "value": 0.004, "outcome": "holds",
+          "decides": False}],
+}  # fmt: skip
+"""A judged claim as bench.verdicts.told writes it."""
