@@ -135,7 +135,9 @@ for subject, group in relative.groupby("subject", sort=True):
 axes.axhline(1.0, color="gray", linewidth=0.5)
 axes.set(xlabel="seconds into the scenario", ylabel="start, relative to its subject's median")
 if len(relative):
-    axes.set_yscale("log")
+    axes.set_yscale("log", subs=[2, 5])
+    axes.yaxis.set_major_formatter("{x:g}×")
+    axes.yaxis.set_minor_formatter("{x:g}×")
     axes.legend(fontsize="x-small", loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
 plt.show()
 
