@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
 import pytest
 
-from bench.clock import Event
+from bench.clock import Channel, Event
 from bench.plan import make_plan
 from bench.probes import overhead as probe
 from bench.probes.base import Workbench
@@ -34,6 +37,36 @@ def test_all_that_is_asked_for_is_measured(engines: Engines, name: str) -> None:
     burnt = {s.params["measure"]: s.value for s in samples if s.metric == "host-cpu"}
     # One CPU inside; a machine's monitor has threads beside it, and a busy host gives less.
     assert 0.1 < (burnt["cpu-integer"] or 0.0) < 1.6
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["process", "docker"])
+def test_fio_and_iperf3_say_the_same_of_themselves(
+    engines: Engines, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """The sample is what follows from bytes, requests and time, which the tools print beside the rates we read."""
+    printed: dict[str, dict[str, Any]] = {}
+    run = Channel.run
+
+    def kept(self: Channel, command: str, timeout_s: float) -> tuple[int, bytes]:
+        code, output = run(self, command, timeout_s)
+        tool = next((t for t in ("--rw=read ", "--rw=randwrite ", "iperf3 -s") if t in command), "")
+        if tool:
+            printed[tool] = json.loads(output[output.index(b"{") :])
+        return code, output
+
+    monkeypatch.setattr(Channel, "run", kept)
+    bench = workbench(engines, name, "file-read", "file-write-random", "loopback-throughput")
+    found = {s.metric: s.value for s in probe.overhead(bench) if not s.params}
+    read = printed["--rw=read "]["jobs"][0]["read"]
+    assert found["file-read"] == pytest.approx(read["io_bytes"] / (read["runtime"] / 1000), rel=0.01)
+    write = printed["--rw=randwrite "]["jobs"][0]["write"]
+    assert write["total_ios"] * 4096 == write["io_bytes"]
+    assert found["file-write-random"] == pytest.approx(write["total_ios"] / (write["runtime"] / 1000), rel=0.01)
+    received = printed["iperf3 -s"]["end"]["sum_received"]
+    assert found["loopback-throughput"] == pytest.approx(received["bytes"] / received["seconds"], rel=0.01)
+    sent = printed["iperf3 -s"]["end"]["sum_sent"]
+    assert received["bytes"] <= sent["bytes"] * 1.01, "the receiver's bytes, not those the sender still had to deliver"
 
 
 @pytest.mark.parametrize("name", LIMITED)
