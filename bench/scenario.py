@@ -68,6 +68,7 @@ class ProfileChange(Declared):
     looks: tuple[int, ...] | None = None
     subjects: tuple[Name, ...] | None = None
     parameters: Mapping[str, tuple[str, ...]] | None = None
+    apps: tuple[Name, ...] | None = None
     settings: Mapping[str, float] | None = None
     """Replaces those of the scenario's settings that it names."""
     cost_s: float | None = Field(default=None, ge=0)
@@ -103,6 +104,11 @@ class Subject(Declared):
         value = self.options.get(key, default)
         return str(value).lower() if isinstance(value, bool) else str(value)
 
+    def apps(self) -> tuple[Subject, ...]:
+        """Return one subject for each application that runs side by side; itself alone where none are named."""
+        names = self.option("apps").split()
+        return tuple(self.model_copy(update={"rootfs": name}) for name in names) or (self,)
+
     def flag(self, key: str, *, default: bool = False) -> bool:
         """Return one option as a truth value."""
         return bool(self.options.get(key, default))
@@ -136,6 +142,8 @@ class Scenario(Declared):
     parameters: Mapping[str, tuple[str, ...]] = Field(default_factory=dict)
     rootfs: str = ""
     """The recipe all its subjects use instead of their own; empty: each its own."""
+    apps: tuple[Name, ...] = ()
+    """The recipes of different applications that one trial runs side by side; empty: each subject's own userland."""
     options: Mapping[str, str | int | bool] = Field(default_factory=dict)
     """Options that all its subjects get, over their own."""
     settings: Mapping[str, float] = Field(default_factory=dict)
@@ -160,10 +168,11 @@ class Scenario(Declared):
 
     def fitted(self, subject: Subject) -> Subject:
         """Return the subject as this scenario wants it: its name, with the scenario's userland and options."""
-        if not self.rootfs and not self.options:
+        if not self.rootfs and not self.options and not self.apps:
             return subject
-        options = {**subject.options, **self.options}
-        return subject.model_copy(update={"rootfs": self.rootfs or subject.rootfs, "options": options})
+        options = {**subject.options, **self.options, **({"apps": " ".join(self.apps)} if self.apps else {})}
+        rootfs = self.apps[0] if self.apps else self.rootfs or subject.rootfs
+        return subject.model_copy(update={"rootfs": rootfs, "options": options})
 
     def metric(self, name: str) -> Metric | None:
         """Return the metric of this name, or None."""

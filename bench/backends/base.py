@@ -50,16 +50,20 @@ class DiskUse:
     Attributes:
         download: bytes to fetch before a first start (the compressed image).
         unpacked: apparent bytes of the unpacked image: what `docker images` calls SIZE.
-        shared: allocated bytes (st_blocks × 512) used by all instances of the subject together.
+        download_own: what of it no other application on the same base fetches.
+        shared: allocated bytes (st_blocks × 512) used by all instances on the same base together.
+        layer: allocated bytes of the application's own layer, used by all its instances; 0 where the base is all.
         unique: allocated bytes of this one instance beyond the shared ones.
         virtual: the size the instance believes its disk to have.
         image: allocated bytes of the packed image alone.
     """
 
     download: int | None = None
+    download_own: int | None = None
     unpacked: int | None = None
     image: int | None = None
     shared: int | None = None
+    layer: int | None = 0
     unique: int | None = None
     virtual: int | None = None
 

@@ -7,6 +7,7 @@ import functools
 import os
 import shutil
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +23,20 @@ from bench.errors import BackendUnavailable, InstanceError
 from bench.rootfs.agent import PATH_INSIDE
 from bench.rootfs.build import Tree, build_tree, load_recipe
 from bench.rootfs.download import compressed_bytes
+from bench.rootfs.layer import image_archive, layer_tar
 from bench.scenario import Subject
 
 LABEL = "bench.run"
 """Everything the suite makes in an engine carries this label; its value is the run's id."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Image:
+    """An image in the engine: what it was built from, its name there, and its layers' tars, the lowest first."""
+
+    tree: Tree
+    tag: str
+    layers: tuple[Path, ...]
 
 
 class DockerBackend:
@@ -35,7 +46,7 @@ class DockerBackend:
         self._session: Session | None = None
         self._private: PrivateDockerd | None = None
         self._engine: DockerEngine | None = None
-        self._images: dict[str, tuple[Tree, str]] = {}
+        self._images: dict[str, _Image] = {}
 
     @property
     def engine(self) -> DockerEngine:
@@ -83,12 +94,29 @@ class DockerBackend:
             raise BackendUnavailable(
                 f"this Docker engine has no runtime {runtime}", f"add {runtime} to its daemon.json"
             )
-        if subject.rootfs not in self._images:
-            tree = build_tree(load_recipe(subject.rootfs), session.cache, session.say)
-            repository, tag = f"bench-{session.run_id[-6:]}/{subject.rootfs}", tree.digest[:12]
-            session.say(f"importing {subject.rootfs} into Docker")
+        for name in (app.rootfs for app in subject.apps()):
+            if name not in self._images:
+                tree = build_tree(load_recipe(name), session.cache, session.say)
+                repository, tag = f"bench-{session.run_id[-6:]}/{name}", tree.digest[:12]
+                session.say(f"importing {name} into Docker")
+                layers = self._import(tree, repository, tag)
+                self._images[name] = _Image(tree=tree, tag=f"{repository}:{tag}", layers=layers)
+
+    def _import(self, tree: Tree, repository: str, tag: str) -> tuple[Path, ...]:
+        """Make an image of a tree, of its base's layer and its own where it has a base; return the layers' tars."""
+        session = self._opened()
+        if not tree.recipe.base:
             self.engine.import_image(tree.tar, repository, tag, self._label())
-            self._images[subject.rootfs] = (tree, f"{repository}:{tag}")
+            return (tree.tar,)
+        base = build_tree(load_recipe(tree.recipe.base), session.cache, session.say)
+        layers = (base.tar, layer_tar(base, tree))
+        archive = session.scratch / f"{tree.recipe.name}.image"
+        try:
+            image_archive(layers, f"{repository}:{tag}", dict([self._label().split("=", 1)]), archive)
+            self.engine.load_image(archive, f"{repository}:{tag}")
+        finally:
+            archive.unlink(missing_ok=True)
+        return layers
 
     def launch(self, subject: Subject) -> DockerInstance:
         """Ask for one container."""
@@ -106,7 +134,7 @@ class DockerBackend:
         return instance
 
     def _agent_words(self, subject: Subject, nest: Nest) -> list[str]:
-        tree, _ = self._images[subject.rootfs]
+        tree = self._images[subject.rootfs].tree
         port = free_port() if subject.option("network") == "host" else PORT
         return [
             "--channel", "unix:/bench/run/channel", "--nonce", nest.nonce,
@@ -116,7 +144,7 @@ class DockerBackend:
     def _configuration(self, subject: Subject, nest: Nest) -> dict[str, Any]:
         """Return the body of POST /containers/create."""
         return {
-            "Image": self._images[subject.rootfs][1],
+            "Image": self._images[subject.rootfs].tag,
             "Entrypoint": [PATH_INSIDE],
             "Cmd": self._agent_words(subject, nest),
             "Hostname": nest.name,
@@ -137,25 +165,31 @@ class DockerBackend:
             "--label", self._label(), "--network", subject.option("network", "bridge"),
             "--cpuset-cpus", cpu_set(subject), "--memory", str(memory_limit(subject) or 0),
             "--runtime", subject.option("runtime", "runc"), "--volume", f"{nest.directory}:/bench/run",
-            "--entrypoint", PATH_INSIDE, self._images[subject.rootfs][1], *self._agent_words(subject, nest),
+            "--entrypoint", PATH_INSIDE, self._images[subject.rootfs].tag, *self._agent_words(subject, nest),
         ]  # fmt: skip
 
     def raw_access(self, subject: Subject) -> tuple[Path, str, list[str]]:
         """Return (engine socket, image, the application's command): what a client beside the suite needs."""
-        tree, tag = self._images[subject.rootfs]
-        return Path(self.engine.address.removeprefix("unix://")), tag, fill_in(tree.recipe.app, PORT)
+        image = self._images[subject.rootfs]
+        return Path(self.engine.address.removeprefix("unix://")), image.tag, fill_in(image.tree.recipe.app, PORT)
 
     def disk(self, subject: Subject, container: Mapping[str, Any]) -> DiskUse:
         """Return bytes as the storage driver keeps them; None where it does not tell its directories."""
-        tree, tag = self._images[subject.rootfs]
-        image = self.engine.inspect_image(tag)
-        kept = _layer_bytes(image)
+        mine = self._images[subject.rootfs]
+        image = self.engine.inspect_image(mine.tag)
+        # The lowest layer is shared by all images on the same base; what lies above it is the application's.
+        base, *above = _layer_directories(image) or (None,)
+        own = [_bytes_of(directory) for directory in above]
+        shared, layer = _bytes_of(base), sum(size for size in own if size is not None) if None not in own else None
+        fetched = [compressed_bytes(tar) for tar in mine.layers]
         return DiskUse(
-            download=compressed_bytes(tree),
+            download=sum(fetched),
+            download_own=sum(fetched[1:]),
             unpacked=int(image["Size"]),
-            image=kept,
-            shared=kept,
-            unique=_layer_bytes(container),
+            image=None if shared is None or layer is None else shared + layer,
+            shared=shared,
+            layer=layer,
+            unique=_bytes_of(_upper(container)),
         )
 
     def accelerator(self, subject: Subject) -> str:
@@ -164,12 +198,11 @@ class DockerBackend:
         return ""
 
     def files(self, subject: Subject) -> tuple[Path, ...]:
-        """Return the image's layer, the OCI runtime, and the client if there is one. Shims of others may map theirs."""
-        _, tag = self._images[subject.rootfs]
-        layer = _layer_directory(self.engine.inspect_image(tag))
+        """Return the image's layers, the OCI runtime, and the client if any. Shims of others may map theirs."""
+        layers = _layer_directories(self.engine.inspect_image(self._images[subject.rootfs].tag))
         programs = [find_program(subject.option("runtime", "runc"))]
         programs += [shutil.which("docker")] if subject.option("client") == "cli" else []
-        return tuple(Path(path) for path in (layer, *programs) if path)
+        return tuple(Path(path) for path in (*layers, *programs) if path)
 
     def pool(self, subject: Subject) -> Path | None:
         """Return the engine's data root, if it is on this host."""
@@ -201,10 +234,10 @@ class DockerBackend:
 
     def manifest(self, subject: Subject) -> Mapping[str, str]:
         """Return what it is made of."""
-        tree, _ = self._images[subject.rootfs]
+        images = [(app.rootfs, self._images[app.rootfs].tree) for app in subject.apps()]
         return {
-            "root file system": f"{subject.rootfs} ({tree.digest[:12]})",
-            "application": " ".join(tree.recipe.app),
+            "root file system": ", ".join(f"{name} ({tree.digest[:12]})" for name, tree in images),
+            "application": ", ".join(" ".join(tree.recipe.app) for _, tree in images),
             "runtime": subject.option("runtime", "runc"),
             "network": subject.option("network", "bridge"),
             "client": "docker run" if subject.option("client") == "cli" else "Engine API",
@@ -233,14 +266,20 @@ class DockerBackend:
         return self._session
 
 
-def _layer_directory(thing: Mapping[str, Any]) -> str | None:
+def _upper(thing: Mapping[str, Any]) -> Path | None:
     """Return the directory of an image's or container's own layer; None where the storage driver names none."""
-    directory: str | None = ((thing.get("GraphDriver") or {}).get("Data") or {}).get("UpperDir")
-    return directory
+    directory = ((thing.get("GraphDriver") or {}).get("Data") or {}).get("UpperDir")
+    return Path(directory) if directory else None
 
 
-def _layer_bytes(thing: Mapping[str, Any]) -> int | None:
-    """Return the allocated bytes of that layer."""
-    directory = _layer_directory(thing)
-    use = tree_use(Path(directory)) if directory else None
+def _layer_directories(image: Mapping[str, Any]) -> tuple[Path, ...]:
+    """Return the directories of an image's layers, the lowest first; none where the storage driver names none."""
+    below = ((image.get("GraphDriver") or {}).get("Data") or {}).get("LowerDir") or ""
+    upper = _upper(image)
+    return () if upper is None else (*(Path(path) for path in reversed(below.split(":")) if path), upper)
+
+
+def _bytes_of(directory: Path | None) -> int | None:
+    """Return the allocated bytes of a layer."""
+    use = tree_use(directory) if directory else None
     return None if use is None else use.allocated

@@ -133,6 +133,23 @@ class DockerEngine:
             api.import_image_from_file(str(tar), repository=repository, tag=tag, changes=[f"LABEL {label}"])
         self.inspect_image(f"{repository}:{tag}")
 
+    def load_image(self, archive: Path, tag: str) -> None:
+        """POST /images/load with an archive that holds the image of this name.
+
+        Raises:
+            InstanceError: also when the engine took the archive and made no image of it.
+        """
+        with self._asking(f"loading {tag}") as api, archive.open("rb") as file:
+            for _ in api.load_image(file):  # type: ignore[no-untyped-call]
+                pass
+        self.inspect_image(tag)
+
+    def disk_usage(self) -> dict[str, Any]:
+        """GET /system/df: what `docker system df -v` prints."""
+        with self._asking("asking for its bytes") as api:
+            found: dict[str, Any] = api.df()
+            return found
+
     def inspect_image(self, tag: str) -> dict[str, Any]:
         """GET /images/TAG/json."""
         with self._asking("inspecting an image") as api:

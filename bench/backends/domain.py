@@ -24,7 +24,8 @@ class DomainSpec:
         memory_mib, vcpus: what the guest gets.
         rom: firmware that replaces the machine's own.
         kernel, initrd, line: direct boot. None: the disk's boot loader.
-        disk: a qcow2 file, on virtio.
+        disk: a qcow2 file, on virtio. discard: what the guest trims is given back to the host ("unmap"); without
+            it QEMU ignores the guest's wish, which is its default.
         console: the socket QEMU connects the first serial port to; channel: that of the second, or of the first
             where there is no console.
         words: OEM strings of the SMBIOS tables, by which the guest learns its nonce.
@@ -50,6 +51,7 @@ class DomainSpec:
     initrd: Path | None = None
     line: str = ""
     disk: Path | None = None
+    discard: bool = False
     console: Path | None = None
     words: tuple[str, ...] = ()
     network: str = "none"
@@ -133,7 +135,9 @@ def _add_devices(domain: Element, spec: DomainSpec) -> None:
     _text(devices, "emulator", EMULATOR)
     if spec.disk is not None:
         disk = SubElement(devices, "disk", type="file", device="disk")
-        SubElement(disk, "driver", name="qemu", type="qcow2")
+        driver = SubElement(disk, "driver", name="qemu", type="qcow2")
+        if spec.discard:
+            driver.set("discard", "unmap")
         SubElement(disk, "source", file=str(spec.disk))
         SubElement(disk, "target", dev="vda", bus="virtio")
         _add_address(disk, spec.machine)

@@ -29,7 +29,8 @@ from bench.clock import Event
 from bench.collectors import host
 from bench.errors import BenchError, BuildError, InstanceError, StartTimeout
 from bench.rootfs.agent import agent_binary
-from bench.rootfs.disk import make_overlay
+from bench.rootfs.disk import make_copy, make_overlay
+from bench.rootfs.download import disk_download
 from bench.rootfs.initramfs import initramfs
 from bench.rootfs.kernel import fetch_kernel
 from bench.rootfs.rom import assemble, make_rom
@@ -123,6 +124,10 @@ class LibvirtBackend:
 
     def prepare(self, subject: Subject) -> None:
         """Build its parts, find out whether KVM runs it, and save a guest's memory where that is the subject."""
+        for app in subject.apps():
+            self._prepare(app)
+
+    def _prepare(self, subject: Subject) -> None:
         if subject.key in self._prepared:
             return
         session = self._opened()
@@ -130,6 +135,8 @@ class LibvirtBackend:
         boot = boot_of(subject)
         accelerator, cpu = self._decide(subject, "rom" if boot == "rom" else "kernel", hypervisor)
         parts = gather(subject, session, accelerator)
+        if parts.disk:
+            disk_download(parts.disk, copied=parts.copied)  # remembered beside the disk: no instance waits for it
         prepared = _Prepared(parts=parts, accelerator=accelerator, cpu=cpu, hypervisor=hypervisor)
         if boot == "restore":
             session.say(f"saving a guest for {subject.name}")
@@ -209,7 +216,8 @@ class LibvirtBackend:
             xml = _xml(prepared, instance, identity)
             nest.timeline.stamp(Event.REQUESTED)
             if parts.disk and instance.overlay:
-                make_overlay(parts.disk.path, instance.overlay)
+                make = make_copy if parts.copied else make_overlay
+                make(parts.disk.path, instance.overlay)
             domain = hypervisor.define(xml)
             nest.timeline.stamp(Event.CREATED)
             instance.belongs_to(domain)

@@ -14,6 +14,7 @@ from bench.backends.domain import DomainSpec
 from bench.errors import UsageError
 from bench.rootfs.agent import agent_binary
 from bench.rootfs.build import Recipe, Tree, build_tree, load_recipe
+from bench.rootfs.clone import clone_disk
 from bench.rootfs.disk import Disk, make_disk
 from bench.rootfs.guest import AGENT, CHANNEL, STAGE_ONE, UUID
 from bench.rootfs.initramfs import initramfs
@@ -49,6 +50,8 @@ class Parts:
         shared: files beside the disk that all instances use.
         balloon: one of BALLOONS.
         merged: its memory is offered to KSM, the kernel's merging of equal pages.
+        copied: every instance's disk is a full copy, not a clone of one that all share.
+        discard: what the guest trims on its disk is given back to the host.
     """
 
     boot: str
@@ -66,6 +69,8 @@ class Parts:
     shared: tuple[Path, ...] = ()
     balloon: str = "none"
     merged: bool = True
+    copied: bool = False
+    discard: bool = False
 
     @property
     def guest(self) -> str:
@@ -91,6 +96,7 @@ class Parts:
             initrd=self.initrd if direct else None, line=self.line.replace("{nonce}", nonce) if direct else "",
             words=(f"bench.nonce={nonce}",) if self.boot == "disk" else (),
             balloon=self.balloon != "none", reporting=self.balloon == "reporting", merged=self.merged,
+            discard=self.discard,
             translation_mib=32 if self.flavour == "tuned" else 0,
         )  # fmt: skip
 
@@ -107,7 +113,7 @@ def gather(subject: Subject, session: Session, accelerator: str) -> Parts:
         boot=boot, machine=subject.option("machine", "pc"), memory_mib=int(subject.option("memory_mib", "256")),
         vcpus=int(subject.option("cpus") or subject.option("vcpus", "1")), network=subject.option("network", "none"),
         flavour=subject.option("flavour", "stock"), balloon=balloon_of(subject),
-        merged=subject.flag("merged", default=True),
+        merged=subject.flag("merged", default=True), copied=subject.flag("copied"), discard=subject.flag("discard"),
     )  # fmt: skip
     if boot == "rom":
         return base
@@ -148,18 +154,33 @@ def _with_direct_boot(base: Parts, recipe: Recipe, session: Session, form: str, 
     first = initramfs(session.cache, kernel, agent_binary(session.cache), bus_of(base.machine), drivers)
     return replace(
         base, kernel=kernel, form=form, initrd=first, tree=tree,
-        disk=make_disk(tree, session.cache, session.say), line=direct_line(recipe, base, accelerator),
+        disk=_disk_of(tree, session), line=direct_line(recipe, base, accelerator),
         shared=(kernel.form(form), first),
     )  # fmt: skip
 
 
 def _with_own_boot(base: Parts, recipe: Recipe, session: Session) -> Parts:
-    tree = build_tree(recipe, session.cache, session.say, guest=True)
+    # An application on a base is not built once more for a guest: the base's guest has all that a machine needs.
+    tree = build_tree(recipe, session.cache, session.say, guest=not recipe.base)
+    below = build_tree(load_recipe(recipe.base), session.cache, session.say, guest=True) if recipe.base else tree
     line = f"{_DISTRIBUTION} {STAGE_ONE}"
     return replace(
-        base, tree=tree, disk=make_disk(tree, session.cache, session.say, line=line), line=line,
-        kernel=kernel_of(tree.directory),
+        base, tree=tree, disk=_disk_of(tree, session, line), line=line, kernel=kernel_of(below.directory),
     )  # fmt: skip
+
+
+def _disk_of(tree: Tree, session: Session, line: str = "") -> Disk:
+    """Return a tree as a disk; one that is laid on a base as a clone of the base's disk.
+
+    With a kernel's command line the disk boots by itself: where there is a base, from the base's kernel.
+    """
+    cache, say = session.cache, session.say
+    if not tree.recipe.base:
+        return make_disk(tree, cache, say, line=line)
+    recipe = load_recipe(tree.recipe.base)
+    base = build_tree(recipe, cache, say)
+    below = build_tree(recipe, cache, say, guest=True) if line else base
+    return clone_disk(make_disk(below, cache, say, line=line), below, base, tree, cache, say)
 
 
 def bus_of(machine: str) -> str:
@@ -234,7 +255,9 @@ def describe(parts: Parts, accelerator: str, cpu: str) -> Mapping[str, str]:
         about["kernel digest"] = kernel.digest
         about["command line"] = parts.line
     if disk is not None and tree is not None:
-        about["disk"] = f"qcow2 overlay, {disk.virtual >> 20} MiB virtual"
+        kind = "full copy" if parts.copied else "overlay" if disk.base is None else "overlay on a clone"
+        trimmed = ", discard" if parts.discard else ""
+        about["disk"] = f"qcow2 {kind}, {disk.virtual >> 20} MiB virtual{trimmed}"
         about["disk digest"] = disk.digest
         about["packages"] = str(len(tree.packages))
         about["content"] = f"{tree.bytes} B in files"

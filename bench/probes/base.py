@@ -12,7 +12,7 @@ from bench.clock import Event, Timeline
 from bench.errors import InstanceDied, InstanceError, StartTimeout
 from bench.plan import Trial
 from bench.sample import Sample, Status
-from bench.scenario import Metric
+from bench.scenario import Metric, Subject
 from bench.units import Unit
 
 
@@ -26,9 +26,9 @@ class Workbench:
         self.first_instance = ""
 
     @contextlib.contextmanager
-    def launched(self) -> Iterator[Instance]:
-        """Launch one instance of the trial's subject and remove it at the end, whatever happened."""
-        instance = self.backend.launch(self.trial.subject)
+    def launched(self, subject: Subject | None = None) -> Iterator[Instance]:
+        """Launch one instance of the trial's subject, or of one of its apps; remove it at the end, whatever happens."""
+        instance = self.backend.launch(subject or self.trial.subject)
         self.first_instance = self.first_instance or instance.name
         try:
             yield instance

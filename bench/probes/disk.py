@@ -9,79 +9,99 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Sequence
 
-from bench.backends.base import DiskUse, Instance
+from bench.backends.base import DiskUse, Instance, Role
 from bench.clock import Event
 from bench.collectors.pool import pool_used
 from bench.errors import InstanceError
 from bench.probes.base import Workbench, status_of
 from bench.sample import Sample, Status
+from bench.scenario import Subject
 
 INSTANCES = 3
 """How many live at once: the popular sentences speak of three applications."""
 
-WRITTEN = 16 << 20
-"""How much is written inside and deleted again, bytes."""
-
 _FILE = "/bench-written"
-# Random bytes: neither a compressing file system nor a disk image that detects zeros may save them.
-_WRITE = f"dd if=/dev/urandom of={_FILE} bs=65536 count={WRITTEN // 65536} 2>&1 && sync"
+_BLOCK = 65536
 _DELETE = f"rm {_FILE} && sync"
-_COMMAND_S = 60.0
+# A machine tells its disk what it no longer uses; whether the disk lets go of it is its driver's setting.
+_TRIM = "fstrim /"
+_COMMAND_S = 180.0
 
 
 def disk(bench: Workbench) -> Iterator[Sample]:
-    """Start one instance, then three; yield their bytes by every definition; write inside and delete; remove all."""
+    """Start one instance, then three; yield their bytes by every definition; write inside and delete; remove all.
+
+    Where the scenario names applications, the three run different ones; else all run the subject's own userland.
+    """
+    apps = bench.trial.subject.apps()
+    kinds = [apps[number % len(apps)] for number in range(INSTANCES)]
     before = _pool(bench)
     with contextlib.ExitStack() as stack:
-        live = _started(bench, stack, 1)
+        live = _started(bench, stack, kinds[:1])
         yield from _delta(bench, before, live)
         first = live[0].disk()
-        for name in ("download", "unpacked", "image", "shared", "virtual"):
+        for name in ("unpacked", "image", "shared", "virtual"):
             yield bench.sample(name, getattr(first, name))
-        yield bench.sample("one-instance", _together([first]))
-        live += _started(bench, stack, INSTANCES - 1)
+        yield bench.sample("one-instance", _plus(_plus(first.shared, first.layer), first.unique))
+        live += _started(bench, stack, kinds[1:])
         yield from _delta(bench, before, live)
-        yield from _all(bench, [instance.disk() for instance in live])
+        yield from _all(bench, kinds, [instance.disk() for instance in live])
         yield from _written(bench, live[0])
     left = _minus(_pool(bench), before)
     yield _of_pool(bench, "pool-left", left)
 
 
-def _started(bench: Workbench, stack: contextlib.ExitStack, count: int) -> list[Instance]:
-    """Start so many side by side (no time is measured here) and wait until all are ready."""
-    instances = [stack.enter_context(bench.launched()) for _ in range(count)]
+def _started(bench: Workbench, stack: contextlib.ExitStack, kinds: Sequence[Subject]) -> list[Instance]:
+    """Start these side by side (no time is measured here) and wait until all are ready."""
+    instances = [stack.enter_context(bench.launched(kind)) for kind in kinds]
     for instance in instances:
         bench.wait(instance, Event.READY)
     return instances
 
 
-def _all(bench: Workbench, uses: Sequence[DiskUse]) -> Iterator[Sample]:
-    """Yield each instance's own bytes, and two sums over all: shared bytes counted once, and counted for each."""
-    for number, use in enumerate(uses, 1):
-        yield bench.sample("unique", use.unique, instance=str(number))
-    yield bench.sample("three-instances", _together(uses))
-    copies = [_plus(use.shared, use.unique) for use in uses]
+def _all(bench: Workbench, kinds: Sequence[Subject], uses: Sequence[DiskUse]) -> Iterator[Sample]:
+    """Yield each instance's own bytes, and two sums over all: shared bytes counted once, and counted for each.
+
+    What instances of one application share (its layer) counts once for each application.
+    """
+    of_app = {kind.rootfs: use for kind, use in zip(kinds, uses, strict=True)}
+    several = len(of_app) > 1
+    for number, (kind, use) in enumerate(zip(kinds, uses, strict=True), 1):
+        who = {"app": kind.rootfs} if several else {"instance": str(number)}
+        yield bench.sample("unique", _plus(use.layer, use.unique) if several else use.unique, **who)
+    layers = _sum([use.layer for use in of_app.values()])
+    yield bench.sample("layers", layers)
+    yield bench.sample("three-instances", _plus(_plus(uses[0].shared, layers), _sum([use.unique for use in uses])))
+    copies = [_plus(_plus(use.shared, use.layer), use.unique) for use in uses]
     yield bench.sample("three-full-copies", _sum(copies))
+    base = _minus(uses[0].download, uses[0].download_own)
+    yield bench.sample("download", _plus(base, _sum([use.download_own for use in of_app.values()])))
 
 
 def _written(bench: Workbench, instance: Instance) -> Iterator[Sample]:
     """Yield by how much an instance grows when a file is written inside, and what comes back when it is deleted."""
     names = ("grown", "grown-pool", "freed", "freed-pool")
+    blocks = int(bench.trial.scenario.settings["written-mb"] * 1e6) // _BLOCK
     at_first = _both(bench, instance)
-    problem = _run(instance, _WRITE)
+    problem = _run(instance, _write(blocks))
     if problem:
         yield from (bench.missing(name, problem[0], problem[1]) for name in names)
         return
     full = _both(bench, instance)
     yield bench.sample("grown", _minus(full[0], at_first[0]))
     yield _of_pool(bench, "grown-pool", _minus(full[1], at_first[1]))
-    problem = _run(instance, _DELETE)
+    problem = _run(instance, f"{_DELETE} && {_TRIM}" if Role.VMM in instance.processes() else _DELETE)
     if problem:
         yield from (bench.missing(name, problem[0], problem[1]) for name in names[2:])
         return
     empty = _both(bench, instance)
     yield bench.sample("freed", _minus(full[0], empty[0]))
     yield _of_pool(bench, "freed-pool", _minus(full[1], empty[1]))
+
+
+def _write(blocks: int) -> str:
+    """Return the command that writes random bytes: no file system and no disk image may save them."""
+    return f"dd if=/dev/urandom of={_FILE} bs={_BLOCK} count={blocks} conv=fsync 2>&1 && sync"
 
 
 def _both(bench: Workbench, instance: Instance) -> tuple[int | None, int | None]:
@@ -124,11 +144,6 @@ def _pool(bench: Workbench) -> int | None:
     except OSError as error:
         bench.session.say(f"the pool at {place} cannot be read: {error}")
         return None
-
-
-def _together(uses: Sequence[DiskUse]) -> int | None:
-    """Return what instances of one subject occupy: the shared bytes once, and the bytes of each."""
-    return _plus(uses[0].shared, _sum([use.unique for use in uses]))
 
 
 def _sum(values: Sequence[int | None]) -> int | None:

@@ -70,7 +70,8 @@ def build_tree(recipe: Recipe, cache: Path, say: Say = lambda _: None, *, guest:
     """
     agent = agent_binary(cache)
     own = [dict(guest_files(recipe)), dict(guest_links())] if guest else []
-    content = json.dumps([_FORMAT, recipe.model_dump(mode="json"), own, _sha256(agent)], sort_keys=True)
+    said = recipe.model_dump(mode="json", exclude={"base"})  # which names no content: its own is in the lists
+    content = json.dumps([_FORMAT, said, own, _sha256(agent)], sort_keys=True)
     digest = hashlib.sha256(content.encode()).hexdigest()
     place = cache / "rootfs" / f"{recipe.name}{'-guest' if guest else ''}-{digest[:12]}"
     if not (place / "tree.json").exists():

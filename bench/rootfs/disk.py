@@ -20,7 +20,7 @@ from bench.rootfs.kernel import kernel_of
 
 _FORMAT = 2
 _MIB = 1 << 20
-_PARTITION = 2048
+PARTITION = 2048
 """The first sector of the partition: 1 MiB, the place every partitioning program chooses; GRUB lies before it."""
 
 _GRUB = Path("/usr/lib/grub/i386-pc")
@@ -45,12 +45,14 @@ class Disk:
         virtual: the size the guest sees, bytes.
         allocated: bytes the file takes on the host's disk (st_blocks).
         line: the kernel's command line in its boot loader; "" for a disk without one.
+        base: the disk it is a clone of: its file holds what differs. None: its file holds everything.
     """
 
     path: Path
     digest: str
     virtual: int
     line: str = ""
+    base: Disk | None = None
 
     @property
     def allocated(self) -> int:
@@ -87,7 +89,7 @@ def make_disk(tree: Tree, cache: Path, say: Say = lambda _: None, *, size_mib: i
                 _make_bootable(tree, Path(work), raw, size_mib, line)
             else:
                 _make_filesystem(tree.directory, raw, size_mib)
-            _run("qemu-img", "convert", "-O", "qcow2", str(raw), str(made / "disk.qcow2"))
+            run("qemu-img", "convert", "-O", "qcow2", str(raw), str(made / "disk.qcow2"))
             publish(made, place)
     return Disk(path=place / "disk.qcow2", digest=digest, virtual=size_mib * _MIB, line=line)
 
@@ -98,7 +100,16 @@ def make_overlay(base: Path, path: Path) -> None:
     Raises:
         BuildError: qemu-img failed.
     """
-    _run("qemu-img", "create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", str(base), str(path))
+    run("qemu-img", "create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", str(base), str(path))
+
+
+def make_copy(disk: Path, path: Path) -> None:
+    """Make an instance's own disk as a full copy, which needs no other file.
+
+    Raises:
+        BuildError: qemu-img failed.
+    """
+    run("qemu-img", "convert", "-O", "qcow2", str(disk), str(path))
 
 
 def _make_filesystem(directory: Path, target: Path, size_mib: int, features: Sequence[str] = ()) -> None:
@@ -108,7 +119,7 @@ def _make_filesystem(directory: Path, target: Path, size_mib: int, features: Seq
     """
     command = ["mke2fs", "-q", "-F", "-t", "ext4", "-L", "bench", "-U", UUID, "-m", "0", "-d", str(directory)]
     command += ["-E", f"lazy_itable_init=0,lazy_journal_init=0,hash_seed={UUID},root_owner=0:0", *features]
-    _run(*command, str(target), f"{size_mib}M")
+    run(*command, str(target), f"{size_mib}M")
 
 
 def _make_bootable(tree: Tree, work: Path, target: Path, size_mib: int, line: str) -> None:
@@ -127,14 +138,14 @@ def _make_bootable(tree: Tree, work: Path, target: Path, size_mib: int, line: st
     agent = (tree.directory / AGENT.strip("/")).read_bytes()
     (work / "bench.cpio").write_bytes(archive({AGENT.strip("/"): (0o100755, agent)}))
     core = work / "core.img"
-    _run("grub-mkimage", "-O", "i386-pc", "-p", "(hd0,msdos1)/boot/grub", "-o", str(core), *_GRUB_MODULES)
+    run("grub-mkimage", "-O", "i386-pc", "-p", "(hd0,msdos1)/boot/grub", "-o", str(core), *_GRUB_MODULES)
     partition = work / "partition"
     _make_filesystem(tree.directory, partition, size_mib - 1, ("-O", "^metadata_csum_seed"))
     _write_into(partition, {"/boot/grub/grub.cfg": work / "grub.cfg", "/boot/bench.cpio": work / "bench.cpio"})
     with target.open("wb") as disk:
         disk.truncate(size_mib * _MIB)
-    _run("sfdisk", "-q", str(target), said=f"label: dos\nlabel-id: 0x62656e63\nstart={_PARTITION}, type=83, bootable\n")
-    _copy_sparse(partition, target, _PARTITION * 512)
+    run("sfdisk", "-q", str(target), said=f"label: dos\nlabel-id: 0x62656e63\nstart={PARTITION}, type=83, bootable\n")
+    _copy_sparse(partition, target, PARTITION * 512)
     partition.unlink()
     install_boot_loader(target, (_GRUB / "boot.img").read_bytes(), core.read_bytes())
 
@@ -145,7 +156,7 @@ def _write_into(image: Path, files: Mapping[str, Path]) -> None:
     commands += [f"write {source} {path}" for path, source in files.items()]
     script = image.with_name("debugfs.txt")
     script.write_text("\n".join(commands) + "\n")
-    _run("debugfs", "-w", "-f", str(script), str(image))
+    run("debugfs", "-w", "-f", str(script), str(image))
 
 
 def install_boot_loader(disk: Path, boot: bytes, core: bytes) -> None:
@@ -159,7 +170,7 @@ def install_boot_loader(disk: Path, boot: bytes, core: bytes) -> None:
     Raises:
         BuildError: the core does not fit before the partition.
     """
-    if len(core) > (_PARTITION - 1) * 512:
+    if len(core) > (PARTITION - 1) * 512:
         raise BuildError("GRUB's core image does not fit before the first partition")
     sectors = -(-len(core) // 512)
     patched = bytearray(core)
@@ -184,7 +195,12 @@ def _copy_sparse(source: Path, target: Path, offset: int) -> None:
                 at += os.copy_file_range(taken.fileno(), given.fileno(), end - at, at, offset + at)
 
 
-def _run(*command: str, said: str = "") -> None:
+def run(*command: str, said: str = "") -> str:
+    """Run a program of the distribution and return what it said on both outputs.
+
+    Raises:
+        BuildError: it is not installed, or failed.
+    """
     # The times that mke2fs writes itself are the epoch's too.
     environment = {**os.environ, "E2FSPROGS_FAKE_TIME": str(EPOCH), "LC_ALL": "C.UTF-8"}
     environment["PATH"] = f"{environment.get('PATH', os.defpath)}:/usr/sbin:/sbin"
@@ -196,3 +212,4 @@ def _run(*command: str, said: str = "") -> None:
         raise BuildError(f"{command[0]} is not installed", "bench doctor lists the packages") from error
     if done.returncode:
         raise BuildError(f"{command[0]} failed ({done.returncode}): {(done.stderr or done.stdout).strip()[-600:]}")
+    return done.stdout + done.stderr

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
@@ -35,6 +35,8 @@ class Recipe(BaseModel):
 
     name: str = ""
     title: str
+    base: str = ""
+    """The recipe it is laid on: all of that one belongs to it, and is kept apart as a layer that others share."""
     suite: str = Field(default="bookworm", pattern=r"^[a-z]+$")
     variant: Literal["extract", "essential", "minbase", "standard"]
     """mmdebstrap's: "extract" unpacks the packages and configures none (no dpkg, no shell but busybox)."""
@@ -69,6 +71,8 @@ def load_recipe(name: str, directory: Path = DIRECTORY) -> Recipe:
         raise UsageError(f'there is no root file system "{name}"', did_you_mean(name, known))
     try:
         content = tomllib.loads(known[name].read_text("utf-8"))
+        if base := str(content.get("base", "")):
+            content = _laid_on(load_recipe(base, directory), content)
         return Recipe.model_validate({**content, "name": name})
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ScenarioError(f"rootfs/{name}.toml cannot be read: {error}") from error
@@ -78,3 +82,16 @@ def load_recipe(name: str, directory: Path = DIRECTORY) -> Recipe:
             for fault in error.errors(include_url=False)
         )
         raise ScenarioError("the recipe has faults:\n" + "\n".join(faults), "mend the lines named above") from error
+
+
+def _laid_on(base: Recipe, content: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a recipe's content with all of its base's: lists are joined, files replaced one by one.
+
+    Raises:
+        UsageError: the base has a base itself: there are two layers, not more.
+    """
+    if base.base:
+        raise UsageError(f'the base "{base.name}" is itself laid on "{base.base}"', "name that one")
+    below = base.model_dump(exclude={"name", "title", "base"})
+    joined = {key: (*below[key], *content.get(key, ())) for key in ("packages", "drop", "guest")}
+    return {**below, **content, **joined, "files": {**below["files"], **content.get("files", {})}}

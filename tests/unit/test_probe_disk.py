@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,7 @@ from bench.scenario import Profile, Subject, load
 from bench.units import Unit
 
 MIB = 1 << 20
+WRITTEN = 16 * MIB
 
 
 class Shell:
@@ -62,6 +64,7 @@ class Folder:
         self.timeline.stamp(Event.REQUESTED)
         self.timeline.stamp(Event.READY)
         self.channel: Agent = Shell(directory, backend.failing)
+        self.layer = 0
         self._backend = backend
         backend.folders.append(self)
 
@@ -89,7 +92,10 @@ class Folder:
         use = tree_use(self.directory)
         assert use is not None
         shared = 10 * MIB if self._backend.telling else None
-        return DiskUse(download=3, unpacked=30, image=9 * MIB, shared=shared, unique=use.allocated, virtual=1 << 30)
+        return DiskUse(
+            download=7, download_own=2, unpacked=30, image=9 * MIB, shared=shared, layer=self.layer,
+            unique=use.allocated, virtual=1 << 30,
+        )  # fmt: skip
 
 
 class Folders(FakeBackend):
@@ -106,11 +112,12 @@ class Folders(FakeBackend):
         self._numbers = itertools.count(1)
 
     def launch(self, subject: Subject) -> Folder:  # type: ignore[override]
-        del subject
         number = next(self._numbers)
         if number >= self.refuse_from:
             raise InstanceError("the disk is full")
-        return Folder(self, self.place / f"instance-{number}")
+        folder = Folder(self, self.place / f"instance-{number}")
+        folder.layer = {"python": 2 * MIB, "ruby": 3 * MIB, "node": 5 * MIB}.get(subject.rootfs, 0)
+        return folder
 
     def pool(self, subject: Subject) -> Path | None:
         del subject
@@ -127,8 +134,9 @@ def bench(backend: Folders, tmp_path: Path) -> Workbench:
     session = Session(run_id="test-000000", directory=tmp_path, scratch=tmp_path, cache=tmp_path)
     subject = Subject(name="folder", title="a folder", backend="fake")
     profile = Profile(name="quick", blocks=1, warmup=0)
+    scenario = load().scenarios["disk"].model_copy(update={"settings": {"written-mb": WRITTEN / 1e6}})
     trial = Trial(
-        index=0, scenario=load().scenarios["disk"], subject=subject, block=0, position=0, phase=Phase.MEASURE,
+        index=0, scenario=scenario, subject=subject, block=0, position=0, phase=Phase.MEASURE,
         profile=profile, expected_s=1.0,
     )  # fmt: skip
     return Workbench(trial, backend, session)
@@ -160,6 +168,23 @@ def test_shared_bytes_are_counted_once_or_for_each(bench: Workbench) -> None:
     assert value(samples, "three-instances") == 10 * MIB + sum(unique)
     assert value(samples, "three-full-copies") == 30 * MIB + sum(unique)
     assert value(samples, "virtual") == 1 << 30
+    assert value(samples, "layers") == 0
+    assert value(samples, "download") == 7, "three of one application fetch it once"
+
+
+def test_three_applications_share_their_base_and_nothing_else(bench: Workbench, backend: Folders) -> None:
+    scenario = bench.trial.scenario.model_copy(update={"apps": ("python", "ruby", "node")})
+    subject = scenario.fitted(bench.trial.subject)
+    several = Workbench(replace(bench.trial, scenario=scenario, subject=subject), backend, bench.session)
+    samples = list(probe.disk(several))
+
+    unique = {app: value(samples, "unique", app=app) for app in ("python", "ruby", "node")}
+    assert unique == pytest.approx({"python": 3 * MIB, "ruby": 4 * MIB, "node": 6 * MIB}, abs=16384)
+    assert value(samples, "layers") == 10 * MIB
+    assert value(samples, "one-instance") == 10 * MIB + unique["python"]
+    assert value(samples, "three-instances") == 10 * MIB + sum(unique.values())
+    assert value(samples, "three-full-copies") == 30 * MIB + sum(unique.values())
+    assert value(samples, "download") == 5 + 3 * 2
 
 
 def test_an_instance_grows_by_what_du_says_was_written_and_shrinks_again(bench: Workbench, backend: Folders) -> None:
@@ -174,8 +199,8 @@ def test_an_instance_grows_by_what_du_says_was_written_and_shrinks_again(bench: 
             judged += 1
 
     assert judged == 1
-    assert value(samples, "grown") == pytest.approx(probe.WRITTEN, abs=16384)
-    assert value(samples, "freed") == pytest.approx(probe.WRITTEN, abs=16384)
+    assert value(samples, "grown") == pytest.approx(WRITTEN, abs=16384)
+    assert value(samples, "freed") == pytest.approx(WRITTEN, abs=16384)
     assert backend.folders == []
 
 
@@ -228,7 +253,7 @@ def test_a_command_without_answer_costs_its_own_figures(
 
 
 def test_a_command_that_fails_says_why(bench: Workbench, backend: Folders, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(probe, "_WRITE", "dd if=/nothing of=/bench-written 2>&1")
+    monkeypatch.setattr(probe, "_write", lambda blocks: f"dd if=/nothing of=/bench-written count={blocks} 2>&1")
 
     samples = list(probe.disk(bench))
 
