@@ -80,6 +80,7 @@ class MetricView:
     better: Better = Better.LOWER
     title: str = ""
     exact: bool = False
+    constant: bool = False
     counted: str = ""
 
 
@@ -275,6 +276,7 @@ def _scenario(name: str, told: Mapping[str, Any], rows: Iterable[Mapping[str, An
             unit=_unit(metric.get("unit")),
             better=_better(metric.get("better")),
             exact=metric.get("exact") is True,
+            constant=metric.get("constant") is True,
             counted=clean(metric.get("counted"), 120),
             title=clean(metric.get("title"), 200),
         )

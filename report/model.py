@@ -154,6 +154,8 @@ class Section:
     details: tuple[Table, ...]
     failures: Table | None
     excluded: tuple[tuple[str, str], ...]
+    matrices: tuple[Table, ...] = ()
+    """What does not scatter, subject by question; after it the same part by part."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from bench.summary import WHOLES
 from bench.text import plural
-from report import growth, pictures, stacks, words
+from report import growth, pictures, stacks, walls, words
 from report.data import ScenarioView, View
 from report.figures import ForestChart, StackChart
 from report.model import Figure, Row, Section, Table, labelled
@@ -28,6 +28,7 @@ def section(view: View, scenario: ScenarioView, *, on_ladder: bool) -> Section:
         figures=folded(figures(view, scenario, on_ladder=on_ladder)) if scenario.headline in scenario.metrics else (),
         headline=headline(view, scenario), details=tuple(details(view, scenario)),
         failures=failures(view, scenario), excluded=tuple(scenario.excluded.items()),
+        matrices=walls.matrices(view, scenario),
     )  # fmt: skip
 
 
