@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from bench.store import Run
+from report.axes import _spaced, room_for
 from report.figures import DotChart, ForestChart, RampChart, StackChart
 from report.model import Figure, Page, build
 from tests.unit.report_runs import make_run, row
@@ -159,3 +160,17 @@ def test_phases_of_one_picture_never_share_a_colour():
     chart = figures_of(rows, headline="requested→ready", metrics=[{"name": "requested→ready", "unit": "s"}])
     parts = next(f.chart.parts for f in chart.values() if isinstance(f.chart, StackChart))
     assert sorted(part.shade for part in parts) == list(range(8))
+
+
+def test_words_of_an_axis_are_left_out_evenly_and_its_origin_stays():
+    ticks = [(x * 50.0, f"{x * 5} CPU s/h" if x else "0") for x in range(8)]
+    kept = _spaced(ticks)
+    assert kept[0][1] == "0"
+    assert len({round(b[0] - a[0]) for a, b in itertools.pairwise(kept)}) == 1
+    assert all(b[0] - a[0] >= (len(a[1]) + len(b[1])) * 3.8 for a, b in itertools.pairwise(kept))
+    assert _spaced(ticks[:1]) == ticks[:1]
+
+
+def test_a_long_value_beside_its_row_has_room():
+    assert room_for(["short"], 190.0) == 190.0
+    assert room_for(["0.0549 CPU s/h + 8.69 CPU s/h"], 190.0) > 29 * 7.0

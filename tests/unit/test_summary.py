@@ -82,3 +82,31 @@ def test_the_parameters_shown_first_are_those_of_the_report(words: tuple[str, ..
     assert found is not None
     assert found.median == value[shown]
     assert view(run).principal("startup", METRIC) == (("rootfs", shown),)
+
+
+def test_a_guest_is_put_beside_the_container_of_its_own_userland() -> None:
+    rows = [
+        {**row("startup", s, METRIC, v, b), "backend": "libvirt" if "@" in s else "docker"}
+        for s, v in {"docker": 0.4, "docker-debian": 0.5, "vm-distro@tcg": 20.0}.items()
+        for b in range(6)
+    ]
+    subjects = {s: {"rung": i} for i, s in enumerate(("docker", "docker-debian", "vm-distro@tcg"))}
+    told = {"docker": {"rootfs": "minimal (1)"}, "docker-debian": {"rootfs": "debian (2)"}}
+    manifests = {**told, "vm-distro@tcg": {"root file system": "debian"}}
+    info = {"run_id": "run-1", "scenarios": {"startup": STARTUP}, "subjects": subjects}
+    for more, other in (({}, "docker"), ({"manifests": manifests}, "docker-debian")):
+        run = Run(path=Path("nowhere"), info={**info, **more}, facts={}, rows=tuple(rows))
+        (answer,) = summarise(run).answers
+        assert answer.sentence.endswith(f" {other}")
+        assert "vm-distro@tcg is ≤ " in answer.sentence
+
+
+def test_exact_sizes_and_rates_of_emulated_guests_have_their_own_sign() -> None:
+    for better, exact, sign in (("lower", False, "≤ "), ("higher", False, "≥ "), ("lower", True, "")):
+        metrics = [{"name": METRIC, "unit": "s", "better": better, "exact": exact}]
+        run = loud_run()
+        info = {**run.info, "scenarios": {"startup": {**STARTUP, "metrics": metrics}}}
+        (answer,) = summarise(Run(path=run.path, info=info, facts={}, rows=run.rows)).answers
+        assert {label: cell.bound for label, cell in answer.cells.items()} == {
+            "process": "", "process-twin": "", "docker": "", "vm-distro@tcg": sign,
+        }  # fmt: skip
