@@ -82,6 +82,11 @@ def test_every_scenario_has_its_metrics_both_ways(catalogue: Catalogue) -> None:
     assert documented == declared, "docs/methods.md has a section for every scenario, a row for every metric"
 
 
+def test_the_readme_lists_every_question(catalogue: Catalogue) -> None:
+    listed = [(row[0].strip("`"), row[1]) for row in table((ROOT / "README.md").read_text("utf-8"), "scenario")]
+    assert listed == [(name, s.question) for name, s in catalogue.scenarios.items()]
+
+
 def test_constants_have_the_values_of_the_code() -> None:
     for path, value, _ in table(METHODS, "constant"):
         module, _, name = path.strip("`").rpartition(".")
