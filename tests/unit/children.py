@@ -11,7 +11,9 @@ from bench.backends.base import Agent, DiskUse, Role
 from bench.backends.fake import FakeAgent, FakeBackend
 from bench.clock import Event, Timeline
 from bench.errors import InstanceDied
-from bench.scenario import Subject
+from bench.plan import Trial
+from bench.sample import Phase
+from bench.scenario import Profile, Scenario, Subject
 
 SLEEPER = "print('here', flush=True); import sys; sys.stdin.read()"
 
@@ -115,3 +117,11 @@ class Keepers(FakeBackend):
 
     def control_plane(self) -> tuple[int, ...]:
         return self.daemons
+
+
+def keeper_trial(scenario: Scenario) -> Trial:
+    """Return one measured trial of a scenario with a subject of the keepers."""
+    return Trial(
+        index=0, scenario=scenario, subject=Subject(name="keeper", title="k", backend="fake"), block=0, position=0,
+        phase=Phase.MEASURE, profile=Profile(name="quick", blocks=1, warmup=0), expected_s=1.0,
+    )  # fmt: skip

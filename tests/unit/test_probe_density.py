@@ -15,9 +15,9 @@ from bench.probes.base import Workbench
 from bench.probes.density import rule_of
 from bench.probes.ramp import State
 from bench.runner import run_trial
-from bench.sample import Phase, Sample, Status
-from bench.scenario import Profile, Subject, load
-from tests.unit.children import Keeper, Keepers
+from bench.sample import Sample, Status
+from bench.scenario import Subject, load
+from tests.unit.children import Keeper, Keepers, keeper_trial
 
 MIB = 1 << 20
 TOTAL = 8192 * MIB
@@ -46,11 +46,8 @@ class Host:
 
 def trial(**changes: float) -> Trial:
     scenario = load().scenarios["density"]
-    scenario = scenario.model_copy(update={"settings": {**scenario.settings, "containers": 12, **changes}})
-    return Trial(
-        index=0, scenario=scenario, subject=Subject(name="keeper", title="k", backend="fake"), block=0, position=0,
-        phase=Phase.MEASURE, profile=Profile(name="quick", blocks=1, warmup=0), expected_s=1.0,
-    )  # fmt: skip
+    settings = {**scenario.settings, "containers": 12, **changes}
+    return keeper_trial(scenario.model_copy(update={"settings": settings}))
 
 
 @pytest.fixture

@@ -14,20 +14,16 @@ from bench.collectors.cgroup import Group
 from bench.plan import Trial
 from bench.probes import idle as probe
 from bench.runner import run_trial
-from bench.sample import Phase, Sample, Status
-from bench.scenario import Profile, Subject, load
-from tests.unit.children import BURNER, SLEEPER, Keepers, child
+from bench.sample import Sample, Status
+from bench.scenario import load
+from tests.unit.children import BURNER, SLEEPER, Keepers, child, keeper_trial
 
 WINDOW_S = 1.5
 
 
 def trial() -> Trial:
     settings = {"window_s": WINDOW_S, "settle_s": 0.0}
-    scenario = load().scenarios["idle"].model_copy(update={"settings": settings})
-    return Trial(
-        index=0, scenario=scenario, subject=Subject(name="keeper", title="k", backend="fake"), block=0, position=0,
-        phase=Phase.MEASURE, profile=Profile(name="quick", blocks=1, warmup=0), expected_s=1.0,
-    )  # fmt: skip
+    return keeper_trial(load().scenarios["idle"].model_copy(update={"settings": settings}))
 
 
 @pytest.fixture
