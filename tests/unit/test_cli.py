@@ -94,6 +94,8 @@ def test_a_skipped_subject_is_no_failure(bench: Bench) -> None:
         (["run", "all", "--subject", "dokcer"], 'there is no subject "dokcer"\n  → did you mean "docker"?'),
         (["run", "all", "--profile", "quik"], 'there is no profile "quik"\n  → did you mean "quick"?'),
         (["run", "all", "--label", "x"], '--label needs the form key=value, not "x"'),
+        (["run", "all", "--budget", "soon"], '--budget: "soon" is no quantity'),
+        (["run", "all", "--budget", "3 MiB"], '--budget needs a time, not "3 MiB"'),
         (["run", "all", "--events", "xml"], '--events knows "json"'),
         (["run", "all", "--results", "/proc/nowhere"], "/proc/nowhere cannot be written"),
         (["run", "all", "--subjects", "/nowhere.toml"], "nowhere.toml: cannot be read"),
@@ -204,3 +206,19 @@ def test_every_command_and_option_has_help() -> None:
         assert command.help, name
         for parameter in command.params:
             assert getattr(parameter, "help", None), f"{name} {parameter.name}"
+
+
+def test_who_left_early_is_planned_counted_kept_and_shown(bench: Bench) -> None:
+    profile = '[profiles.quick]\ntitle = "first"\nblocks = 10\n[profiles.close]\ntitle = "looks"\nblocks = 10\n'
+    (bench.scenarios / "profiles.toml").write_text(profile + "width = 0.05\nlooks = [8]\n", "utf-8")
+    bench.subjects(process='sigma = "0.001"', docker='sigma = "0.001"', wild='sigma = "2"')
+    assert "up to 33 trials in all" in bench("plan", "all", "--profile", "close").stdout
+    assert "up to" not in bench("plan", "all").stdout
+    done = bench("run", "all", "--no-report", "--seed", "1", "--profile", "close", "--budget", "5m", columns=200)
+    assert "; 2 trials saved" in done.stderr
+    (path,) = (path for path in bench.results.iterdir() if (path / "run.json").is_file())
+    kept = {entry["subject"]: (entry["rule"], entry["blocks"]) for entry in read_run(path).info["stopped"]}
+    assert kept == {"process": ("blocks", 10), "docker": ("width", 8), "wild": ("blocks", 10)}
+    for text in (done.stdout, bench("show", path.name, columns=200).stdout):
+        assert re.search(r"stopped +startup: docker after 8 of 10 blocks \(±0\.\d%\); 2 pairings used all", text)
+    assert "--budget 5m --seed 1" in done.stdout
