@@ -198,9 +198,10 @@ def _port(scene: Scene) -> Iterator[Sample]:
     """Yield from where a port that is opened inside is reached; our backdoor is open to nobody beyond this host."""
     bench, before = scene.bench, scene.host.before
     opened = looking.doors(before, scene.inside)
-    if opened is None:
-        raise InstanceError("it cannot be told whose network this is, so nothing is opened on it")
-    scene.instance.look("listen", str(BACKDOOR), scene.word, *opened)
+    refused = _opened(scene, opened)
+    if opened is None or refused:
+        yield bench.missing("port-reached", refused)
+        return
     if _answer_inside(scene.instance, "127.0.0.1") != scene.word:
         raise InstanceError("the port that was opened inside does not even answer inside")
     address, others = looking.own_address(before, scene.inside, opened), looking.other_addresses(before, opened)
@@ -211,6 +212,23 @@ def _port(scene: Scene) -> Iterator[Sample]:
     reached["host-loopback"] = _answer("127.0.0.1") == scene.word
     reached["host-addresses"] = any(_answer(ip) == scene.word for ip in others) if others else None
     yield from _parts(bench, "port-reached", reached, "there is no address by which the host could reach it")
+
+
+def _opened(scene: Scene, addresses: tuple[str, ...] | None) -> str:
+    """Open the port inside; return why that cannot be, or "".
+
+    Raises:
+        InstanceError: it should have been possible.
+    """
+    if addresses is None:
+        return "it cannot be told whose network this is, so no port is opened on it"
+    try:
+        scene.instance.look("listen", str(BACKDOOR), scene.word, *addresses)
+    except InstanceError as error:
+        if "in use" in error.message:
+            return f"somebody listens on port {BACKDOOR} of that network already"
+        raise
+    return ""
 
 
 def _answer_inside(place: Lookout, address: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 
 import pytest
@@ -93,6 +94,14 @@ def test_a_search_that_cannot_find_fails(engines: Engines, monkeypatch: pytest.M
     assert set(failed) == {"host-file", "mounts", "devices", "userland-files", "userland-bytes"}
     assert "did not even find" in failed["host-file"]
     assert {s.metric for s in samples if s.status is Status.OK} >= {"host-facts", "init", "neighbour-unharmed"}
+
+
+def test_a_port_that_is_taken_is_no_failure(engines: Engines) -> None:
+    with socket.create_server(("127.0.0.1", probe.BACKDOOR)):
+        samples = [s for s in probe.isolation(workbench(engines, "process")) if s.metric == "port-reached"]
+    assert [(s.status, s.reason) for s in samples] == [
+        (Status.UNSUPPORTED, "somebody listens on port 31337 of that network already")
+    ]
 
 
 def test_a_killed_neighbour_is_not_called_unharmed(engines: Engines) -> None:

@@ -1,7 +1,7 @@
 /* What an instance can see and reach: the same small static program in every subject, and on the host beside it.
  *
- * It prints one fact a line, "name value", and judges nothing: the host compares. It reads, and opens nothing for
- * writing. Where the root directory holds no /proc (the subject "process") it makes one that is mounted nowhere
+ * It prints one fact a line, "name value", and judges nothing: the host compares. It opens nothing for writing, and
+ * makes nothing but one empty directory that it removes again. Where the root directory holds no /proc (the subject "process") it makes one that is mounted nowhere
  * (fsmount(2)): what a program can do counts, not what was laid out for it.
  *
  *   look facts DROW                what tells about this system; DROW is the word of a process to find, back to front
@@ -28,7 +28,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/klog.h>
-#include <sys/mman.h>
 #include <sys/ptrace.h>
 #include <sys/random.h>
 #include <sys/socket.h>
