@@ -77,7 +77,7 @@ def _condition(key: str, value: str) -> str:
         return "with its engine's daemons"
     if key == "state":
         return _STATES.get(value, value)
-    return f"{key} {value}"
+    return value if key == "app" else f"{key} {value}"
 
 
 def at(params: Params) -> str:

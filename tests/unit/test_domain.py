@@ -138,3 +138,10 @@ def test_without_a_balloon_libvirt_is_told_to_add_none() -> None:
 def test_memory_is_kept_out_of_ksm_only_where_it_is_asked_to(merged: bool) -> None:
     kept_out = parsed(replace(DIRECT, merged=merged)).find("./memoryBacking/nosharepages")
     assert (kept_out is None) is merged
+
+
+def test_a_disk_passes_on_what_is_trimmed_only_when_asked() -> None:
+    told = {wanted: parsed(replace(DIRECT, discard=wanted)).find("./devices/disk/driver") for wanted in (True, False)}
+    assert {wanted: found.get("discard") for wanted, found in told.items() if found is not None} == {
+        True: "unmap", False: None,
+    }  # fmt: skip
