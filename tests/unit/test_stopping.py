@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from bench.sample import Phase
 from bench.scenario import Catalogue, Profile, Subject
 from bench.stats import values_needed
 from bench.stopping import LOOK_CONFIDENCE, Stopping, half_width, in_a_line, reached
+from bench.summary import WHOLES
 
 PROFILE = Profile(name="test", blocks=12, warmup=1, width=0.2, looks=(8, 10))
 
@@ -136,3 +138,14 @@ def test_the_width_is_that_of_the_wider_interval() -> None:
     assert not reached(steady, wild, 0.5)
     assert not reached(wild, steady, 0.5)
     assert not reached(steady[:7], [], 0.5), f"{LOOK_CONFIDENCE:.0%} needs eight values"
+
+
+def test_the_headline_is_the_whole_that_the_answer_uses(catalogue: Catalogue, tmp_path: Path) -> None:
+    messages, _ = run(planned(catalogue, fake("base")), tmp_path)
+    result = next(m.result for m in messages if isinstance(m, TrialFinished))
+    (whole,) = (s for s in result.samples if s.metric == "requested→ready" and "part" not in s.params)
+    parts = tuple(replace(whole, value=float(n), params={"part": part}) for n, part in enumerate(WHOLES))
+    assert replace(result, samples=parts[::-1]).headline == 0.0, "the first of bench.summary's wholes"
+    assert replace(result, samples=parts[1:]).headline == 1.0
+    assert result.headline == whole.value
+    assert replace(result, samples=()).headline is None
