@@ -1,8 +1,8 @@
 /* What an instance can see and reach: the same small static program in every subject, and on the host beside it.
  *
  * It prints one fact a line, "name value", and judges nothing: the host compares. It opens nothing for writing, and
- * makes nothing but one empty directory that it removes again. Where the root directory holds no /proc (the subject "process") it makes one that is mounted nowhere
- * (fsmount(2)): what a program can do counts, not what was laid out for it.
+ * makes nothing but one empty directory that it removes again. Where the root directory holds no /proc (the subject
+ * "process") it makes one that is mounted nowhere (fsmount(2)): what a program can do counts, not what was laid out.
  *
  *   look facts DROW                what tells about this system; DROW is the word of a process to find, back to front
  *   look log                       the kernel's messages
