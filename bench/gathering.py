@@ -97,10 +97,10 @@ class _Values:
 
     def interval(self) -> tuple[float, float] | None:
         """Return in which interval the median lies, whatever the failed ones were; None: too few blocks."""
-        values, unknown = list(self.by_block.values()), [math.inf] * len(self.failed)
-        low = median_interval([*values, *(-x for x in unknown)])
-        high = median_interval([*values, *unknown])
-        return (low[0], high[1]) if low and high and len(values) >= values_needed() else None
+        blocks = sorted(self.by_block.keys() | self.failed)
+        low = median_interval([self.by_block.get(block, -math.inf) for block in blocks])
+        high = median_interval([self.by_block.get(block, math.inf) for block in blocks])
+        return (low[0], high[1]) if low and high and len(self.by_block) >= values_needed() else None
 
     def agreed(self) -> tuple[float, float] | None:
         """Return the one value that all blocks have, as both ends; None if they differ, or if one failed."""

@@ -38,7 +38,7 @@ class ClingyBackend(FakeBackend):
     def launch(self, subject: Subject) -> FakeInstance:
         """Stall in the launch that the option names."""
         instance = super().launch(subject)
-        if str(self._starts[subject.name]) == subject.option("stall"):
+        if str(self._draws[subject.name].start) == subject.option("stall"):
             (NOTES / "stalled").write_text(str(os.getpid()))
             time.sleep(60)
         return instance

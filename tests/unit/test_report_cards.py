@@ -41,8 +41,8 @@ def test_a_subjects_name_keeps_its_small_letter_at_the_beginning_of_a_reason():
     assert [card.gist for card in found.judged] == ["docker: 1 block.", "Fails for vm-bare."]
 
 
-def test_a_gist_counts_who_says_what_and_repeats_no_figure():
-    evidence = CLAIM["evidence"]
+def test_a_gist_counts_who_says_what_and_repeats_no_figure() -> None:
+    evidence: Any = CLAIM["evidence"]
     mixed = [{**evidence[0], "outcome": "undecided", "reason": "1 block; a verdict needs 6"}, *evidence[1:]]
     doubtful = [{**mixed[0]}, {**mixed[0], "reason": ""}, {**mixed[0]}]
     told = [CLAIM, {**CLAIM, "evidence": mixed}, {**CLAIM, "evidence": doubtful}, {**CLAIM, "evidence": mixed[:1]}]
