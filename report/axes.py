@@ -16,8 +16,8 @@ WIDE, NARROW = 980.0, 356.0
 MOST_POINTS = 240
 """More raw points than this in one row are thinned for the eye: every k-th in order of size is drawn."""
 
-UPPER_SIGN = "≤"
-"""Beside the name of an emulated subject: its value is an upper bound."""
+POINTS = {"": "o", "≤": "<", "≥": ">"}
+"""The shape of a raw value: a round point, or an arrow to where a virtualised guest's would lie."""
 
 Place = Callable[[float], float]
 Ticks = Sequence[tuple[float, str]]
@@ -102,9 +102,9 @@ def short(text: str, longest: int) -> str:
     return text if len(text) <= longest else f"{text[: longest - 1]}…"
 
 
-def signed(label: str, emulated: bool) -> str:  # noqa: FBT001  # read as "signed if emulated"
-    """Return a subject's label with the sign of an upper bound where it was emulated."""
-    return f"{label} {UPPER_SIGN}" if emulated else label
+def signed(label: str, bound: str) -> str:
+    """Return a subject's label with the sign of its bound, if its values are bounds."""
+    return f"{label} {bound}".rstrip()
 
 
 def label_above(canvas: Canvas, family: str, label: str, text: str, y: float) -> None:

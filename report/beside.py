@@ -222,7 +222,7 @@ def _forest(
             if c is not None and c.ratio is not None:
                 name = f"{label} {names[place + 1]}" if len(ratios) > 1 else label
                 rows.append(
-                    RatioRow(label=name, family=known[label].family, emulated=known[label].emulated, ratio=c.ratio,
+                    RatioRow(label=name, family=known[label].family, ratio=c.ratio,
                              low=c.low, high=c.high, verdict=str(c.verdict), text=c.text)
                 )  # fmt: skip
     if not any(row.low is not None for row in rows):

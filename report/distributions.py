@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from bench.stats import ecdf
 from bench.units import Unit
-from report.axes import Place, grid, jitter, linear, logarithmic, short, signed, thinned, value_axis
+from report.axes import POINTS, Place, grid, jitter, linear, logarithmic, short, signed, thinned, value_axis
 from report.charts import Canvas
 from report.figures import Curve, DriftChart, EcdfChart, RampChart, linear_ticks, ratio_ticks
 
@@ -37,10 +37,10 @@ def draw_ecdf(chart: EcdfChart) -> Canvas:
         _curve(canvas, curve, place, (left, right, base, height), dash)
         canvas.line([2.0, 22.0], [y, y], curve.family, width=2.0, dash=dash)
         name = curve.label.partition("@")[0]
-        canvas.text(27.0, y, short(signed(name, curve.emulated), 17), size=11.0)
+        canvas.text(27.0, y, short(signed(name, curve.bound), 17), size=11.0)
         points = [place(v) for v in thinned(curve.values)]
         shifts = [y + s for s in jitter(len(points), 6.0)]
-        canvas.dots(points, shifts, curve.family, size=4.0, shape="<" if curve.emulated else "o", alpha=0.55)
+        canvas.dots(points, shifts, curve.family, size=4.0, shape=POINTS[curve.bound], alpha=0.55)
     return canvas
 
 
@@ -114,5 +114,5 @@ def draw_ramps(chart: RampChart) -> Canvas:
         y = base + 52.0 + line * index
         canvas.line([left, left + 26.0], [y, y], ramp.family, width=2.0, dash=dash)
         canvas.dots([left + 13.0], [y], ramp.family, size=4.5, shape=shape)
-        canvas.text(left + 34.0, y, short(signed(ramp.label, ramp.emulated), 34), size=11.0)
+        canvas.text(left + 34.0, y, short(signed(ramp.label, ramp.bound), 34), size=11.0)
     return canvas

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from report.axes import (
     NARROW,
+    POINTS,
     WIDE,
     Place,
     grid,
@@ -59,9 +60,9 @@ def draw(chart: Chart, *, narrow: bool) -> str:
 
 
 def _shade(canvas: Canvas, rows: Sequence[Dots | RatioRow], top: float, height: float) -> None:
-    """Lay a tint under the emulated rows and a thin line between all of them."""
+    """Lay a tint under the rows whose values are bounds and a thin line between all of them."""
     for index, row in enumerate(rows):
-        if row.emulated:
+        if row.bound:
             canvas.bar(0.0, top + index * height, canvas.width, height, "emulated")
     edges = [top + index * height for index in range(1, len(rows))]
     canvas.lines([(0.0, y, canvas.width, y) for y in edges], "line", alpha=0.7)
@@ -95,11 +96,11 @@ def draw_dots(chart: DotChart, *, narrow: bool) -> Canvas:
     for index, row in enumerate(chart.rows):
         y = top + index * height
         if narrow:
-            label_above(canvas, row.family, signed(row.label, row.emulated), row.text, y + 14.0)
+            label_above(canvas, row.family, signed(row.label, row.bound), row.text, y + 14.0)
             _dots_row(canvas, row, place, y + 33.0, left, chart.marked)
         else:
             first = y + height / 2.0 - 6.5 * len(notes[index])
-            label_left(canvas, row.family, signed(row.label, row.emulated), first)
+            label_left(canvas, row.family, signed(row.label, row.bound), first)
             for line, text in enumerate(notes[index]):
                 canvas.text(17.0, first + 15.0 + 13.0 * line, text, "soft", size=11.0)
             _dots_row(canvas, row, place, y + height / 2.0, left, chart.marked)
@@ -125,7 +126,7 @@ def _dots_row(canvas: Canvas, row: Dots, place: Place, y: float, left: float, ma
     if row.mark is not None and marked == "before":
         canvas.line([place(row.mark), place(row.median)], [y, y], row.family, width=1.2, alpha=0.7)
     shifts = [y + shift for shift in jitter(len(points), 7.0)]
-    canvas.dots(points, shifts, row.family, size=4.5, shape="<" if row.emulated else "o", alpha=0.45)
+    canvas.dots(points, shifts, row.family, size=4.5, shape=POINTS[row.bound], alpha=0.45)
     if row.low is not None and row.high is not None:
         canvas.line([place(row.low), place(row.high)], [y, y], row.family, width=5.0)
     if row.mark is not None:
@@ -176,10 +177,10 @@ def draw_forest(chart: ForestChart, *, narrow: bool) -> Canvas:
         y = top + index * height
         label = f"{row.label} (A/A)" if row.twin else row.label
         if narrow:
-            label_above(canvas, row.family, signed(label, row.emulated), row.text, y + 13.0)
+            label_above(canvas, row.family, signed(label, row.bound), row.text, y + 13.0)
             _ratio_row(canvas, row, place, y + 31.0)
         else:
-            label_left(canvas, row.family, signed(label, row.emulated), y + height / 2.0)
+            label_left(canvas, row.family, signed(label, row.bound), y + height / 2.0)
             _ratio_row(canvas, row, place, y + height / 2.0)
             canvas.text(right + 14.0, y + height / 2.0, short(row.text, 38), "ink")
     return canvas
@@ -244,9 +245,9 @@ def _stack_row(
 ) -> None:  # fmt: skip
     middle = y + (33.0 if narrow else row / 2.0)
     if narrow:
-        label_above(canvas, stack.family, signed(stack.label, stack.emulated), stack.text, y + 13.0)
+        label_above(canvas, stack.family, signed(stack.label, stack.bound), stack.text, y + 13.0)
     else:
-        label_left(canvas, stack.family, signed(stack.label, stack.emulated), middle)
+        label_left(canvas, stack.family, signed(stack.label, stack.bound), middle)
         canvas.text(right + 14.0, middle, stack.text, "ink")
     shades = {part.key: part.shade for part in chart.parts}
     begin = 0.0

@@ -27,6 +27,7 @@ class Dots:
     """One subject: its raw values and their estimate.
 
     Attributes:
+        bound: "≤" or "≥" where its values are only bounds; as in all the pictures below.
         mark: a second median beside the first (of an earlier event, another condition); None if there is none.
         text: the estimate in words, written beside the row.
         trouble: what failed, written in the row; where there are no values, why not.
@@ -36,7 +37,7 @@ class Dots:
     label: str
     note: str = ""
     family: str = "other"
-    emulated: bool = False
+    bound: str = ""
     values: tuple[float, ...] = ()
     median: float | None = None
     low: float | None = None
@@ -64,7 +65,7 @@ class RatioRow:
 
     label: str
     family: str = "other"
-    emulated: bool = False
+    bound: str = ""
     twin: bool = False
     ratio: float | None = None
     low: float | None = None
@@ -88,7 +89,7 @@ class Stack:
 
     label: str
     family: str = "other"
-    emulated: bool = False
+    bound: str = ""
     parts: tuple[tuple[str, float], ...] = ()
     total: float | None = None
     text: str = ""
@@ -138,7 +139,7 @@ class Curve:
 
     label: str
     family: str = "other"
-    emulated: bool = False
+    bound: str = ""
     values: tuple[float, ...] = ()
     failed: int = 0
 
@@ -165,7 +166,7 @@ class Ramp:
 
     label: str
     family: str = "other"
-    emulated: bool = False
+    bound: str = ""
     points: tuple[tuple[float, float], ...] = ()
 
 

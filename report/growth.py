@@ -35,7 +35,8 @@ def ramps(view: View, scenario: ScenarioView) -> Iterable[Figure]:
                     found.setdefault(label, []).append((float(level), estimate.median))
         chosen = [s for s in view.ordered(found) if not s.twin_of]
         series = tuple(
-            Ramp(label=s.label, family=s.family, emulated=s.emulated, points=tuple(found[s.label])) for s in chosen
+            Ramp(label=s.label, family=s.family, bound=words.sign_of(s, metric).strip(), points=tuple(found[s.label]))
+            for s in chosen
         )
         ends = [
             f"{r.label} from {format_value(r.points[0][1], metric.unit)} at {r.points[0][0]:.0f} "
@@ -56,7 +57,7 @@ def _is_level(params: Params) -> bool:
 
 def _ramp_table(series: Iterable[Ramp], unit: Unit) -> Table:
     rows = [
-        Row(head=r.label, family=r.family, emulated=r.emulated, cells=(f"{x:.0f}", format_value(y, unit)))
+        Row(head=r.label, family=r.family, emulated=bool(r.bound), cells=(f"{x:.0f}", format_value(y, unit)))
         for r in series
         for x, y in r.points
     ]
@@ -100,7 +101,8 @@ def sides(view: View, scenario: ScenarioView) -> Iterable[Figure]:
     for subject in view.ordered(label for label, tools in found.items() if len(tools) >= FEWEST_TOOLS):
         tools = [c for c in found[subject.label] if c.better is not Better.NEITHER]
         rows = tuple(
-            RatioRow(label=c.metric, family=subject.family, emulated=subject.emulated, verdict=str(c.verdict),
+            RatioRow(label=c.metric, family=subject.family, bound="≤" if subject.emulated else "",
+                     verdict=str(c.verdict),
                      ratio=ratio, low=low, high=high,
                      text=words.bounded(c, words.sign_of(subject, scenario.metrics[c.metric])))
             for c in tools

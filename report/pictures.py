@@ -47,7 +47,7 @@ def ladder(view: View, scenario: ScenarioView) -> Figure:
     params = view.principal(scenario.name, READY)
     rows = rows_of_dots(view, scenario, READY, params, mark=(INIT, params))
     said = tuple(words.limit_sentence(view, scenario, params, guide) for guide in GUIDES)
-    emulated = " Shaded rows with ≤ are emulated: an upper bound." if any(r.emulated for r in rows) else ""
+    emulated = " Shaded rows with ≤ are emulated: an upper bound." if any(r.bound for r in rows) else ""
     return Figure(
         key="ladder-figure", title="From the request to the first answer",
         description=f"Median and 95 % interval of requested→ready for each subject. {' '.join(said)}",
@@ -105,7 +105,8 @@ def rows_of_dots(
         marked = view.estimates.get((scenario.name, subject.label, *mark)) if mark else None
         rows.append(
             Dots(
-                label=subject.label, note=subject.title, family=subject.family, emulated=subject.emulated,
+                label=subject.label, note=subject.title, family=subject.family,
+                bound=words.sign_of(subject, declared).strip(),
                 values=tuple(cell.numbers), median=found.median if found else None, low=found.low if found else None,
                 high=found.high if found else None, mark=marked.median if marked and found else None,
                 text=words.estimated(found, declared.unit, words.sign_of(subject, declared)) if found else "",
@@ -159,7 +160,8 @@ def forest(view: View, scenario: ScenarioView, key: str) -> Figure | None:
     metric = scenario.metrics[scenario.headline]
     signs = {s.label: words.sign_of(s, metric) if c.ratio else "" for s, c in compared}
     rows = tuple(
-        RatioRow(label=s.label, family=s.family, emulated=s.emulated, twin=bool(s.twin_of), ratio=c.ratio, low=c.low,
+        RatioRow(label=s.label, family=s.family, bound=signs[s.label].strip(), twin=bool(s.twin_of),
+                 ratio=c.ratio, low=c.low,
                  high=c.high, verdict=str(c.verdict),
                  text=words.bounded(c, signs[s.label]) if c.ratio else str(c.verdict))
         for s, c in compared
@@ -212,7 +214,8 @@ def distributions(view: View, scenario: ScenarioView) -> list[Figure]:
         if not any(len(set(of_one)) > 1 and len(of_one) >= FEWEST_OF_A_CURVE for of_one in numbers):
             continue
         curves = tuple(
-            Curve(label=s.label, family=family, emulated=s.emulated, values=tuple(cells[s.label].numbers),
+            Curve(label=s.label, family=family, bound=words.sign_of(s, metric).strip(),
+                  values=tuple(cells[s.label].numbers),
                   failed=len(cells[s.label].failed))
             for s in members
         )  # fmt: skip
@@ -241,6 +244,6 @@ def _spread(curves: Sequence[Curve], unit: Unit) -> Table:
         )
         marks = [min(curve.values), *quarters, max(curve.values)]
         cells = (*(format_value(mark, unit) for mark in marks), str(len(curve.values)), str(curve.failed))
-        rows.append(Row(head=curve.label, family=curve.family, emulated=curve.emulated, cells=cells))
+        rows.append(Row(head=curve.label, family=curve.family, emulated=bool(curve.bound), cells=cells))
     columns = ("subject", "least", "a quarter", "half", "three quarters", "most", "n", "failed")
     return Table(caption="Values that so many of the measured trials did not exceed", columns=columns, rows=tuple(rows))

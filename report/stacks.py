@@ -160,7 +160,7 @@ def _figure(
             text = words.sign_of(subject, of) + format_value(whole, unit)
             text += f" + {format_value(dict(shown)[apart], unit)}" if apart in dict(shown) else ""
             stacks.append(
-                Stack(label=subject.label, family=subject.family, emulated=subject.emulated, parts=shown,
+                Stack(label=subject.label, family=subject.family, bound=words.sign_of(subject, of).strip(), parts=shown,
                       total=total.median if total else None, text=text)
             )  # fmt: skip
     if not stacks:
@@ -183,7 +183,7 @@ def _table(view: View, chart: StackChart, title: str) -> Table:
         medians = dict(stack.parts)
         texts = [format_value(medians.get(part.key), chart.unit) for part in chart.parts]
         rows.append(
-            Row(head=stack.label, family=stack.family, emulated=stack.emulated, note=view.subject(stack.label).title,
+            Row(head=stack.label, family=stack.family, emulated=bool(stack.bound), note=view.subject(stack.label).title,
                 cells=(*texts, format_value(stack.total, chart.unit)))
         )  # fmt: skip
     columns = ("subject", *(part.title for part in chart.parts), chart.total_text)

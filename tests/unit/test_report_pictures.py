@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -31,6 +32,22 @@ def test_the_table_beside_a_figure_carries_the_figures_numbers(page: Page):
     beside = {r.head: r.cells[0] for r in page.ladder.table.rows}
     for drawn in page.ladder.chart.rows:
         assert beside[drawn.label] == (drawn.text or "–")
+
+
+@pytest.mark.parametrize(
+    ("declared", "sign"), [({}, "≤"), ({"better": "higher"}, "≥"), ({"exact": True}, ""), ({"better": "neither"}, "≤")]
+)
+def test_a_row_says_which_bound_an_emulated_value_is(declared: dict[str, Any], sign: str) -> None:
+    run = make_run()
+    scenario: dict[str, Any] = run.info["scenarios"]["startup"]
+    headline = {**scenario["metrics"][0], **declared}
+    scenarios = {"startup": {**scenario, "metrics": [headline, *scenario["metrics"][1:]]}}
+    drawn = build(replace(run, info={**run.info, "scenarios": scenarios})).ladder
+    assert drawn is not None
+    assert isinstance(drawn.chart, DotChart)
+    signs = {r.label: r.bound for r in drawn.chart.rows}
+    assert signs["vm-distro@tcg"] == sign
+    assert signs["docker"] == signs["vm-bare@kvm"] == ""
 
 
 def test_phases_stand_in_the_order_of_life_and_panels_keep_bars_comparable(page: Page):
