@@ -173,7 +173,7 @@ def estimates(
         values = [row["value"] for row in group if row["status"] == Status.OK]
         if values:
             failures = sum(row["status"] in (Status.FAILED, Status.TIMEOUT) for row in group)
-            independent = list(block_medians(group).values())
+            independent = [value for _, value in sorted(block_medians(group).items())]
             found[key] = replace(_estimate(values, independent, confidence), failures=failures)
     return found
 

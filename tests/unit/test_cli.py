@@ -163,7 +163,7 @@ def test_the_screens_fit(bench: Bench, columns: int) -> None:
 
 def test_the_closing_screen_answers_in_a_sentence_and_says_how_to_repeat_it(bench: Bench) -> None:
     done = bench("run", "all", "--no-report", "--seed", "5", columns=100)
-    assert re.search(r"^Starting: process \S+ ms \[.*, vm@tcg \S+ s \[", done.stdout, re.MULTILINE)
+    assert re.search(r"^Starting: process \S+ ms \[.*, vm@tcg ≤ \S+ s \[", done.stdout, re.MULTILINE)
     assert re.search(r"again .*bench run all .*--seed 5", " ".join(done.stdout.split()))
     assert "--profile standard" in done.stdout
     assert "samples.parquet" in done.stdout
