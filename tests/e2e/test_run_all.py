@@ -20,7 +20,7 @@ from bench.store import Run
 from tests.e2e.leftovers import left_behind
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-PATIENCE_S = 2400
+PATIENCE_S = 1500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
