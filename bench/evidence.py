@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from bench.claims import Condition, Side
-from bench.units import Unit, format_interval
+from bench.units import Better, Unit, format_interval
 
 Params = tuple[tuple[str, str], ...]
 _PLAIN = frozenset({("mode", "warm"), ("part", "total")})
@@ -40,6 +40,11 @@ class Doubt(StrEnum):
         return self.name.lower().replace("_", " ")
 
 
+def is_emulated(label: str) -> bool:
+    """Say whether a subject's label is that of an emulated guest: "vm-direct@tcg"."""
+    return label.partition("@")[2] == "tcg"
+
+
 class Bound(StrEnum):
     """What a measured value says of the true one."""
 
@@ -47,6 +52,17 @@ class Bound(StrEnum):
     UPPER = "upper"
     LOWER = "lower"
     NONE = "none"
+
+    @classmethod
+    def of(cls, better: Better, *, emulated: bool, exact: bool) -> Bound:
+        """Return what a subject's value says: an emulated guest costs no less than a virtualised one and does no more.
+
+        Args:
+            exact: the metric does not depend on how instructions are carried out.
+        """
+        if not emulated or exact:
+            return cls.EXACT
+        return {Better.LOWER: cls.UPPER, Better.HIGHER: cls.LOWER}.get(better, cls.NONE)
 
     @property
     def sign(self) -> str:

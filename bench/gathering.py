@@ -21,7 +21,7 @@ from typing import Any
 
 from bench.claims import GROUPS, Condition
 from bench.compare import Comparison, compare_cell, floor_of, noise_floor, twins
-from bench.evidence import Bound, Doubt, Evidence, Outcome, Params, outcome_of
+from bench.evidence import Bound, Doubt, Evidence, Outcome, Params, is_emulated, outcome_of
 from bench.sample import Phase, Status
 from bench.stats import Row, block_medians, median_interval, ratio_per_block, values_needed
 from bench.store import Run
@@ -271,10 +271,8 @@ def _undecided(plain: Evidence, values: _Values, threshold: float, low: float, h
 
 
 def _bound(seen: Seen, row: Row) -> Bound:
-    """Return what a subject's value says of the true one: an emulated guest costs no less and does no more."""
-    if str(row["subject"]).partition("@")[2] != "tcg" or (row["scenario"], row["metric"]) in seen.exact:
-        return Bound.EXACT
-    return {Better.LOWER: Bound.UPPER, Better.HIGHER: Bound.LOWER}.get(Better(row["better"]), Bound.NONE)
+    exact = (row["scenario"], row["metric"]) in seen.exact
+    return Bound.of(Better(row["better"]), emulated=is_emulated(str(row["subject"])), exact=exact)
 
 
 def _is_constant(seen: Seen, row: Row) -> bool:

@@ -78,7 +78,7 @@ def reached(
 
 @dataclass(slots=True)
 class _Lane:
-    """One subject in one scenario: what it gave so far. `ended` and `rule` are set when it leaves before its budget."""
+    """One subject in one scenario: what it gave so far. `rule` is set when it leaves before its budget."""
 
     label: str
     original: str

@@ -10,6 +10,7 @@ from typing import Any
 
 from bench.compare import Comparison, Params, compare, compare_cell, noise_floor, twins
 from bench.errors import ExitCode
+from bench.evidence import Bound, is_emulated
 from bench.sample import Phase, Status
 from bench.stats import Estimate, Row, estimates
 from bench.store import Run
@@ -26,7 +27,7 @@ class Cell:
         estimate: None when nothing was measured; then `note` says why.
         ratio: to the scenario's baseline; None for the baseline itself and where there is none.
         note: "failed 2 of 7", "skipped", "unsupported", or empty.
-        bound: "≤ " or "≥ " where emulation makes the value a bound of a virtualised guest's.
+        bound: the sign of what emulation makes of the value (bench.evidence.Bound); "" where it is the value itself.
     """
 
     estimate: Estimate | None
@@ -90,14 +91,17 @@ def summarise(run: Run) -> Summary:
 
 
 def _with_userland(info: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what is told of each subject, with the name of the root file system it ran ("debian"; "" if untold)."""
-    manifests: Mapping[str, Any] = info.get("manifests") or {}
-    found = {}
-    for label, subject in (info.get("subjects") or {}).items():
-        manifest = manifests.get(label) or {}
-        rootfs = str(manifest.get("rootfs") or manifest.get("root file system") or "")
-        found[label] = {**subject, "userland": rootfs.partition(" ")[0]}
-    return found
+    """Return what is told of each subject, with the name of the root file system it ran."""
+    subjects: Mapping[str, Any] = info.get("subjects") or {}
+    return {label: {**subject, "userland": userland(info, label)} for label, subject in subjects.items()}
+
+
+def userland(info: Mapping[str, Any], label: str) -> str:
+    """Return the name of the root file system a subject ran ("debian"); "" where run.json does not tell."""
+    manifests = info.get("manifests")
+    told = manifests.get(label) if isinstance(manifests, Mapping) else None
+    rootfs = told.get("rootfs") or told.get("root file system") if isinstance(told, Mapping) else ""
+    return str(rootfs or "").partition(" ")[0]
 
 
 def headlines(run: Run) -> dict[str, str]:
@@ -195,12 +199,11 @@ def _params(row: Row) -> Params:
 
 
 def _bound(scenario: Mapping[str, Any], metric: str, label: str) -> str:
-    """Return the sign of an emulated subject's value: emulation costs time and memory, and changes no exact size."""
+    """Return the sign before a subject's value: what an emulated one's is, where the metric is not exact."""
     declared = (m for m in scenario.get("metrics") or () if isinstance(m, Mapping))
     told: Mapping[str, Any] = next((m for m in declared if m.get("name") == metric), {})
-    if not label.endswith("@tcg") or told.get("exact") is True:
-        return ""
-    return "≥ " if told.get("better") == Better.HIGHER else "≤ "
+    better = next((b for b in Better if b == told.get("better")), Better.LOWER)
+    return Bound.of(better, emulated=is_emulated(label), exact=told.get("exact") is True).sign
 
 
 def _cell(rows: Sequence[Row], ratio: Comparison | None, bound: str) -> Cell:
@@ -228,9 +231,7 @@ def _asides(rows: Sequence[Row], emulation: Any, unit: Unit) -> dict[str, str]:
     metric, noun = str(emulation.get("metric", "")), str(emulation.get("noun", ""))
     found = estimates([row for row in rows if row["metric"] == metric], by=("subject",), params=False)
     medians = {str(label): estimate.median for (label, *_), estimate in found.items()}
-    return {
-        label: f" ({emulators_own(median, unit, noun)})" for label, median in medians.items() if label.endswith("@tcg")
-    }
+    return {label: f" ({emulators_own(median, unit, noun)})" for label, median in medians.items() if is_emulated(label)}
 
 
 def _sentence(

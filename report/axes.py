@@ -16,7 +16,7 @@ WIDE, NARROW = 980.0, 356.0
 MOST_POINTS = 240
 """More raw points than this in one row are thinned for the eye: every k-th in order of size is drawn."""
 
-POINTS = {"": "o", "≤": "<", "≥": ">"}
+POINTS = {"": "o", "≤": "<", "≥": ">", "~": "o"}
 """The shape of a raw value: a round point, or an arrow to where a virtualised guest's would lie."""
 
 Place = Callable[[float], float]

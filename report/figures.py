@@ -27,7 +27,7 @@ class Dots:
     """One subject: its raw values and their estimate.
 
     Attributes:
-        bound: "≤" or "≥" where its values are only bounds; as in all the pictures below.
+        bound: the sign of what emulation makes of its values, "" for none; as in all the pictures below.
         mark: a second median beside the first (of an earlier event, another condition); None if there is none.
         text: the estimate in words, written beside the row.
         trouble: what failed, written in the row; where there are no values, why not.

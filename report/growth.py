@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from bench.compare import Comparison
+from bench.evidence import Bound
 from bench.units import Better, Unit, format_interval, format_value
 from report import pictures, words
 from report.data import Params, ScenarioView, View
@@ -99,9 +100,10 @@ def sides(view: View, scenario: ScenarioView) -> Iterable[Figure]:
             if (name, of_metric, params) == (scenario.name, metric.name, ()) and c.ratio:
                 found.setdefault(label, []).append(c)
     for subject in view.ordered(label for label, tools in found.items() if len(tools) >= FEWEST_TOOLS):
+        cost = Bound.of(Better.LOWER, emulated=subject.emulated, exact=False)
         tools = [c for c in found[subject.label] if c.better is not Better.NEITHER]
         rows = tuple(
-            RatioRow(label=c.metric, family=subject.family, bound="≤" if subject.emulated else "",
+            RatioRow(label=c.metric, family=subject.family, bound=cost.sign.strip(),
                      verdict=str(c.verdict),
                      ratio=ratio, low=low, high=high,
                      text=words.bounded(c, words.sign_of(subject, scenario.metrics[c.metric])))

@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bench.compare import Comparison, Verdict, compare_cell
+from bench.evidence import Bound
 from bench.stats import Estimate, values_needed
-from bench.summary import emulators_own
+from bench.summary import emulators_own, userland
 from bench.text import plural
 from bench.units import Better, Unit, format_interval, format_value
-from report.data import Cell, MetricView, Params, ScenarioView, SubjectView, View, clean, mapping
+from report.data import Cell, MetricView, Params, ScenarioView, SubjectView, View
 from report.figures import Guide, tick_text
 
 UPPER_BOUND = "software emulation: an upper bound"
@@ -33,7 +34,7 @@ def enumeration(parts: Sequence[str], last: str = "and") -> str:
 
 def sign_of(subject: SubjectView, metric: MetricView) -> str:
     """Return what stands before an emulated subject's value that is a bound, not the value. Empty for any other."""
-    return "" if not subject.emulated or metric.exact else "≥ " if metric.better is Better.HIGHER else "≤ "
+    return Bound.of(metric.better, emulated=subject.emulated, exact=metric.exact).sign
 
 
 def sentence(text: str) -> str:
@@ -173,8 +174,8 @@ def guest_beside_container(view: View, scenario: ScenarioView) -> str:
     containers = [s for s in known if s.family == "docker"]
     if guest is None or not containers:
         return ""
-    same = userland(view, guest.label)
-    container = next((s for s in containers if same and userland(view, s.label) == same), containers[0])
+    same = userland(view.info, guest.label)
+    container = next((s for s in containers if same and userland(view.info, s.label) == same), containers[0])
     own, other = (_rows(view, scenario, subject.label, params) for subject in (guest, container))
     c = compare_cell(own, other)
     if c.ratio is None:
@@ -184,16 +185,10 @@ def guest_beside_container(view: View, scenario: ScenarioView) -> str:
     kind = "as long as" if metric.unit is Unit.SECONDS else "as many as" if _counts(metric.unit) else "as much as"
     verb = "takes" if metric.better is not Better.HIGHER else "reaches"
     asides = [] if c.low is not None else [f"{plural(c.blocks, 'block')}: no interval"]
-    if same and userland(view, container.label) not in ("", same):
+    if same and userland(view.info, container.label) not in ("", same):
         asides.append("of another userland")
     aside = f" ({'; '.join(asides)})" if asides else ""
     return f"{guest.label} {verb} {bound}{ratio} {kind} {container.label}{aside}."
-
-
-def userland(view: View, label: str) -> str:
-    """Return the name of the root file system a subject runs ("debian"); "" where the run does not tell."""
-    told = mapping(mapping(view.info.get("manifests")).get(label))
-    return clean(told.get("rootfs") or told.get("root file system"), 80).partition(" ")[0]
 
 
 def _counts(unit: Unit) -> bool:

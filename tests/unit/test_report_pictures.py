@@ -35,7 +35,7 @@ def test_the_table_beside_a_figure_carries_the_figures_numbers(page: Page):
 
 
 @pytest.mark.parametrize(
-    ("declared", "sign"), [({}, "≤"), ({"better": "higher"}, "≥"), ({"exact": True}, ""), ({"better": "neither"}, "≤")]
+    ("declared", "sign"), [({}, "≤"), ({"better": "higher"}, "≥"), ({"exact": True}, ""), ({"better": "neither"}, "~")]
 )
 def test_a_row_says_which_bound_an_emulated_value_is(declared: dict[str, Any], sign: str) -> None:
     run = make_run()
