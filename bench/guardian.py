@@ -22,7 +22,7 @@ class Guardian:
     """The near end of the pipe. Both the front process and its worker hold it; descendants that exec do not.
 
     Args:
-        run_id: processes whose environment carries it (BENCH_RUN) are swept without being named.
+        run_id: processes whose environment carries it (BENCH_OWNER) are swept without being named.
         children: every child of this process is the run's, named or not. False where others start some here too.
     """
 

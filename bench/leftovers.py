@@ -7,6 +7,7 @@ label, and the scratch folders are looked through, for a journal may have been l
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import time
@@ -23,6 +24,8 @@ LABEL = "bench.run"
 _DIRECTORY = re.compile(r"^bench-[0-9a-f]{6}$")
 _YOUNG_S = 60.0
 _SOCKETS = ("/run/docker.sock", "/var/run/docker.sock")
+_ELSEWHERE = ("run", "run/user/*")
+"""Where runs of other users and of other settings live, as patterns below /."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +38,13 @@ class Leftover:
 
 def find(scratch: Path = Path("/var/tmp")) -> list[Leftover]:  # noqa: S108
     """Return what dead runs left on this host, without touching it. Runs that are going on are not looked at."""
-    folders = [path for base in dict.fromkeys((*runtime_bases(), scratch)) for path in _own_directories(base)]
-    living = {path.name.removeprefix("bench-") for path in folders if _is_alive(path)}
-    dead = [path for path in folders if path.name.removeprefix("bench-") not in living]
+    own = [path for base in dict.fromkeys((*runtime_bases(), scratch)) for path in _directories(base)]
+    others = [path for pattern in _ELSEWHERE for base in Path("/").glob(pattern) for path in _directories(base)]
+    living = _guarded() | {path.name[-6:] for path in (*own, *others) if _is_alive(path)}
+    dead = [path for path in own if path.name[-6:] not in living and path.stat().st_uid == os.geteuid()]
     found = [item for path in dead for item in _journalled(path / "journal")]
     found += [Leftover(f"directory {path}", ("directory", str(path))) for path in dead]
-    for socket_path in dict.fromkeys(str(Path(s).resolve()) for s in _SOCKETS if Path(s).exists()):
+    for socket_path in engine_sockets():
         found += _labelled(socket_path, living)
     return list({item.entry: item for item in found}.values())
 
@@ -53,21 +57,35 @@ def remove(leftovers: list[Leftover]) -> list[str]:
     return sweeper.sweep(watch, front=-1)
 
 
-def _own_directories(base: Path) -> Iterator[Path]:
-    for path in sorted(base.glob("bench-??????")) if base.is_dir() else ():
-        if (
-            _DIRECTORY.match(path.name)
-            and not path.is_symlink()
-            and path.is_dir()
-            and path.stat().st_uid == os.geteuid()
-        ):
-            yield path
+def engine_sockets() -> list[str]:
+    """Return where a Docker engine may listen: the usual place, the one $DOCKER_HOST names, a rootless one's."""
+    named = os.environ.get("DOCKER_HOST", "").removeprefix("unix://")
+    rootless = f"{os.environ.get('XDG_RUNTIME_DIR', '')}/docker.sock"
+    places = [Path(place) for place in (*_SOCKETS, named, rootless) if place.startswith("/")]
+    return list(dict.fromkeys(str(place.resolve()) for place in places if place.exists()))
+
+
+def _directories(base: Path) -> list[Path]:
+    """Return the run directories in a folder, whosever they are."""
+    found = sorted(base.glob("bench-??????")) if base.is_dir() else []
+    return [path for path in found if _DIRECTORY.match(path.name) and not path.is_symlink() and path.is_dir()]
+
+
+def _guarded() -> set[str]:
+    """Return the names of all runs with a guardian at work: its command line can be read whosever it is."""
+    found = set()
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            words = (process / "cmdline").read_text("utf-8", "replace").split("\0")
+            if len(words) > 6 and Path(words[3]).name == Path(sweeper.__file__).name:
+                found.add(words[6][-6:])
+    return found
 
 
 def _is_alive(directory: Path) -> bool:
     """Say whether the worker or the front process of a directory's run lives, or it was only just made."""
     owners = [_words(directory / "owner"), _words(directory / "journal")[1:]]
-    if not owners[0]:
+    if len(owners[0]) != 3:
         return time.time() - directory.stat().st_mtime < _YOUNG_S
     return any(w[1] and sweeper.start_time(int(w[0])) == w[1] for w in owners if len(w) == 3 and w[0].isdigit())
 
@@ -114,14 +132,14 @@ def _exists(entry: tuple[str, ...]) -> bool:
 def _labelled(socket_path: str, living: set[str]) -> Iterator[Leftover]:
     """Yield one leftover for each dead run that has objects in a container engine."""
     counts: dict[str, int] = {}
-    for kind, query in (("containers", "all=1&"), ("networks", ""), ("volumes", "")):
-        for item in sweeper.list_labelled(socket_path, kind, query, LABEL):
+    for kind in sweeper.KINDS:
+        for item in sweeper.list_labelled(socket_path, kind, LABEL):
             labels: object = item.get("Labels")
             run = str(labels.get(LABEL, "")) if isinstance(labels, dict) else ""
             if run and run[-6:] not in living:
                 counts[run] = counts.get(run, 0) + 1
     for run, count in counts.items():
         yield Leftover(
-            f"{count} containers, networks or volumes of run {run} in {socket_path}",
+            f"{count} containers, images, networks or volumes of run {run} in {socket_path}",
             ("containers", socket_path, f"{LABEL}={run}"),
         )

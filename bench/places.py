@@ -32,7 +32,7 @@ def open_session(run_id: str, guard: Guard | None = None, scratch: Path | None =
     """
     guard = guard or Unguarded()
     name = f"bench-{run_id[-6:]}"
-    directory, work, cache = runtime_bases()[0] / name, scratch_base(scratch) / name, cache_directory()
+    directory, work, cache = _runtime_base() / name, scratch_base(scratch) / name, cache_directory()
     try:
         for path in (work, directory):
             guard.watch("directory", str(path))
@@ -63,7 +63,9 @@ def runtime_bases() -> list[Path]:
 
 
 def _runtime_base() -> Path:
-    return next(path for path in runtime_bases() if os.access(path, os.W_OK))
+    """Return the first that can be written; where none can, the attempt says why."""
+    bases = runtime_bases()
+    return next((path for path in bases if os.access(path, os.W_OK)), bases[0])
 
 
 def scratch_base(asked: Path | None) -> Path:

@@ -73,10 +73,11 @@ def supervise(run_id: str, work: Callable[[Guardian], int]) -> int:
     forwarding.over()
     swept = guardian.sweep()
     _reap_the_rest()
-    if os.WIFEXITED(status):
-        return os.WEXITSTATUS(status)
-    _tell_of_death(os.WTERMSIG(status), swept)
-    return 128 + os.WTERMSIG(status)
+    code = os.waitstatus_to_exitcode(status)
+    if code < 0:
+        _tell_of_death(-code, swept)
+    _tell_of_remains([line for line in swept if line.startswith(sweeper.NOT_REMOVED)])
+    return code if code >= 0 else 128 - code
 
 
 class _Forwarding:
@@ -144,7 +145,16 @@ def _tell_of_death(number: int, swept: list[str]) -> None:
     name = signal.Signals(number).name
     sys.stderr.write(f"{show_cursor}bench: the run was killed by {name}; what it had measured is kept\n")
     for line in swept:
-        sys.stderr.write(f"  swept: {line}\n")
+        if not line.startswith(sweeper.NOT_REMOVED):
+            sys.stderr.write(f"  swept: {line}\n")
+
+
+def _tell_of_remains(lines: list[str]) -> None:
+    """Say what the sweep could not remove, however the run ended."""
+    for line in lines:
+        sys.stderr.write(f"bench: {line}\n")
+    if lines:
+        sys.stderr.write("  → bench clean tries it again\n")
 
 
 def _prctl(option: int, argument: int) -> None:

@@ -7,14 +7,14 @@ tab-separated words until the pipe closes, the line "!" comes or the front proce
 
     process     PID START               a process and its descendants; START is field 22 of /proc/PID/stat
     directory   PATH                    a tree, its mounts detached first; a component of PATH begins with "bench-"
-    containers  SOCKET LABEL            containers, networks and volumes with that label, by the Docker Engine API
+    containers  SOCKET LABEL            containers, images, networks and volumes with that label, by the Engine API
     qemu        PREFIX [ROOT]           QEMU processes whose guest name begins with PREFIX (and that mention ROOT)
     netdev      NAME                    a network device; NAME begins with "bench"
     cgroup      NAME                    cgroups of that name in every hierarchy, their processes killed first
-    marked      RUN-ID                  processes whose environment says BENCH_RUN=RUN-ID
+    marked      RUN-ID                  processes whose environment says BENCH_OWNER=RUN-ID
 
-What it removed is written to standard output, a line each. Nothing is killed by its number alone: a process is held
-by a pidfd (pidfd_open(2)) and its identity is looked at again before the signal is sent.
+What it removed is written to standard output, a line each. A process is held by a pidfd (pidfd_open(2)) and looked at
+again before the signal is sent: a number alone kills nobody. What the sweeper itself descends from is never killed.
 """
 
 from __future__ import annotations
@@ -23,11 +23,18 @@ import contextlib
 import os
 import select
 import signal
+import stat
 import sys
 import time
 
-MARK = "BENCH_RUN"
+MARK = "BENCH_OWNER"
 """The environment variable by which a run's processes are known as its own."""
+
+KINDS = ("containers", "images", "networks", "volumes")
+"""What an engine may hold, in the order in which it can be removed."""
+
+NOT_REMOVED = "NOT REMOVED"
+"""How the line begins that tells of something that is still there."""
 
 Entry = tuple[str, ...]
 """A kind and its words."""
@@ -49,9 +56,7 @@ class Watchlist:
             self.entries[tuple(words)] = None
         elif sign == "-" and len(words) > 1:
             # The start time of a process is the guardian's knowledge, not the caller's: released by its number.
-            gone = [e for e in self.entries if e[: len(words)] == tuple(words)]
-            for entry in gone:
-                del self.entries[entry]
+            self.entries = {e: None for e in self.entries if e[: len(words)] != tuple(words)}
 
     def words(self, kind: str) -> list[Entry]:
         """Return the words of every entry of a kind, newest first."""
@@ -99,7 +104,7 @@ def doomed(watch: Watchlist, front: int) -> set[int]:
         marked = bool(marks) and not marks.isdisjoint(_read(f"/proc/{pid}/environ").split("\0"))
         if marked or (guests and _is_guest(_read(f"/proc/{pid}/cmdline"), guests)):
             found.add(pid)
-    ours = {0, 1, os.getpid(), front}
+    ours = {0, 1, front, *_line_of(os.getpid(), parents)}
     found -= ours
     grown = True
     while grown:
@@ -107,6 +112,14 @@ def doomed(watch: Watchlist, front: int) -> set[int]:
         found |= children
         grown = bool(children)
     return found
+
+
+def _line_of(pid: int, parents: dict[int, int]) -> set[int]:
+    """Return a process and all that it descends from."""
+    line = {pid}
+    while (pid := parents.get(pid, 0)) and pid not in line:
+        line.add(pid)
+    return line
 
 
 def _is_guest(command: str, guests: list[Entry]) -> bool:
@@ -177,25 +190,38 @@ def remove_netdev(name: str) -> list[str]:
 
 def remove_directory(path: str) -> list[str]:
     """Detach every mount at or below the folder, then remove it. Refuses what is not named like ours."""
-    import shutil
-
-    named = any(part.startswith("bench-") for part in path.split("/"))
-    if not (path.startswith("/") and named and ".." not in path.split("/")) or not os.path.lexists(path):
+    if not path.startswith("/") or ".." in path.split("/"):
+        return []
+    # The kernel tells mounts by their real paths; the last part may itself be a link, which is removed as one.
+    path = os.path.join(os.path.realpath(os.path.dirname(path)), os.path.basename(path))
+    if not any(part.startswith("bench-") for part in path.split("/")) or not os.path.lexists(path):
         return []
     for _ in range(3):
         for mount in _mounts(path):
             _detach(mount)
     if _mounts(path):
-        return [f"NOT REMOVED, still mounted: directory {path}"]
-    shutil.rmtree(path, onerror=_make_writable)
-    return [f"NOT REMOVED: directory {path}" if os.path.lexists(path) else f"directory {path}"]
-
-
-def _make_writable(_function: object, path: str, _error: object) -> None:
-    """Try once more after opening a folder that its owner had closed to itself."""
+        return [f"{NOT_REMOVED}, still mounted: directory {path}"]
     with contextlib.suppress(OSError):
-        os.chmod(os.path.dirname(path), 0o700)
-        os.rmdir(path) if os.path.isdir(path) and not os.path.islink(path) else os.unlink(path)
+        parent = os.open(os.path.dirname(path), os.O_RDONLY | os.O_DIRECTORY)
+        _remove(os.path.basename(path), parent)
+        os.close(parent)
+    return [f"{NOT_REMOVED}: directory {path}" if os.path.lexists(path) else f"directory {path}"]
+
+
+def _remove(name: str, parent: int) -> None:
+    """Remove what an open folder holds by this name. No link is followed, no other file system entered."""
+    with contextlib.suppress(OSError):
+        found = os.stat(name, dir_fd=parent, follow_symlinks=False)
+        if not stat.S_ISDIR(found.st_mode):
+            os.unlink(name, dir_fd=parent)
+        elif found.st_dev == os.fstat(parent).st_dev:
+            folder = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=parent)
+            with contextlib.suppress(OSError):
+                os.fchmod(folder, 0o700)  # its owner may have closed it to itself
+            for below in os.listdir(folder):
+                _remove(below, folder)
+            os.close(folder)
+            os.rmdir(name, dir_fd=parent)
 
 
 def _mounts(path: str) -> list[str]:
@@ -216,24 +242,26 @@ def _detach(point: str) -> None:
 
 
 def remove_containers(socket_path: str, label: str) -> list[str]:
-    """Remove containers, then networks and volumes, that carry the label; by HTTP over the engine's socket."""
+    """Remove what carries the label, by HTTP over the engine's socket: containers first, they hold the rest."""
     removed = []
-    for kind, query, key in (("containers", "all=1&", "Id"), ("networks", "", "Id"), ("volumes", "", "Name")):
-        for item in list_labelled(socket_path, kind, query, label):
-            tail = "?force=1&v=1" if kind == "containers" else "?force=1" if kind == "volumes" else ""
-            status, _ = ask(socket_path, "DELETE", f"/{kind}/{item[key]}{tail}")
-            done = status in (204, 404)
-            removed.append(f"{'' if done else 'NOT REMOVED: '}{kind.removesuffix('s')} {str(item[key])[:12]}")
+    for kind in KINDS:
+        tail = "" if kind == "networks" else "?force=1&v=1"
+        for item in list_labelled(socket_path, kind, label):
+            name = str(item["Name" if kind == "volumes" else "Id"])
+            status, _ = ask(socket_path, "DELETE", f"/{kind}/{name}{tail}")
+            done = status in (200, 204, 404)
+            text = f"{kind.removesuffix('s')} {name.removeprefix('sha256:')[:12]}"
+            removed.append(text if done else f"{NOT_REMOVED}: {text}")
     return removed
 
 
-def list_labelled(socket_path: str, kind: str, query: str, label: str) -> list[dict[str, str]]:
+def list_labelled(socket_path: str, kind: str, label: str) -> list[dict[str, str]]:
     """Return the engine's objects of one kind that carry the label; empty when the engine does not answer."""
     import json
 
     filters = "".join(f"%{byte:02X}" for byte in json.dumps({"label": [label]}).encode())
-    path = f"/{'containers/json' if kind == 'containers' else kind}?{query}filters={filters}"
-    status, body = ask(socket_path, "GET", path)
+    path = f"/{kind}/json?all=1&" if kind == "containers" else "/images/json?" if kind == "images" else f"/{kind}?"
+    status, body = ask(socket_path, "GET", f"{path}filters={filters}")
     try:
         content = json.loads(body) if status == 200 else []
     except ValueError:
@@ -263,11 +291,14 @@ def ask(socket_path: str, method: str, path: str, patience_s: float = 10.0) -> t
 
 
 def sweep(watch: Watchlist, front: int) -> list[str]:
-    """Remove everything on the list: containers while their engine lives, processes, devices, cgroups, folders."""
-    removed = []
-    for socket_path, label in watch.words("containers"):
-        removed += remove_containers(socket_path, label)
+    """Remove everything on the list: containers while their engine lives, processes, devices, cgroups, folders.
+
+    Engines that live on are asked once more when their clients are dead: what those had asked for may have come late.
+    """
+    engines = watch.words("containers")
+    removed = [line for engine in engines for line in remove_containers(*engine) if NOT_REMOVED not in line]
     removed += kill_all(watch, front)
+    removed += [line for engine in engines for line in remove_containers(*engine)]
     for name, *_ in watch.words("netdev"):
         removed += remove_netdev(name)
     for name, *_ in watch.words("cgroup"):

@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from bench import leftovers, sweeper
+from bench.frames import CHOICE
 from bench.guardian import Guardian
 from bench.places import new_run_id, open_session
 
@@ -101,6 +102,24 @@ def test_a_process_is_known_by_the_runs_mark_in_its_environment() -> None:
             process.wait()
 
 
+def test_nobody_is_killed_that_the_sweeper_itself_descends_from() -> None:
+    """As when somebody exported a run's mark in the shell in which they type `bench clean`."""
+    run_id = new_run_id()
+    program = (
+        "import subprocess, sys\nfrom bench import sweeper\nwatch = sweeper.Watchlist()\n"
+        "watch.take(f'+\\tmarked\\t{sys.argv[1]}')\nother = subprocess.Popen(['sleep', '60'])\n"
+        "print(sweeper.kill_all(watch, -1) == [f'process sleep {other.pid}'])"
+    )
+    shell = ["sh", "-c", '"$@"; echo still here', "sh", sys.executable, "-c", program, run_id]
+    environment = {**os.environ, sweeper.MARK: run_id}
+    done = subprocess.run(shell, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert done.stdout.split("\n") == ["True", "still here", ""], done.stderr
+
+
+def test_the_mark_is_not_what_chooses_the_run_of_a_notebook() -> None:
+    assert sweeper.MARK != CHOICE
+
+
 def test_only_folders_named_like_ours_are_removed(tmp_path: Path) -> None:
     ours, foreign = tmp_path / "bench-a1b2c3", tmp_path / "precious"
     for path in (ours, foreign):
@@ -114,22 +133,49 @@ def test_only_folders_named_like_ours_are_removed(tmp_path: Path) -> None:
     assert (foreign / "sub" / "file").exists()
 
 
-def test_mounts_are_detached_and_what_they_show_survives(tmp_path: Path) -> None:
-    """In a namespace of its own, so that it needs no root and leaves no mount behind."""
+def test_a_link_is_removed_and_what_is_behind_it_is_not(tmp_path: Path) -> None:
+    ours, precious = tmp_path / "bench-a1b2c3", tmp_path / "precious"
+    (precious / "sub").mkdir(parents=True)
+    ours.mkdir()
+    (ours / "link").symlink_to(precious)
+    assert sweeper.remove_directory(str(ours / "link" / "sub")) == []
+    assert (precious / "sub").exists()
+    (tmp_path / "bench-link").symlink_to(precious)
+    assert sweeper.remove_directory(str(tmp_path / "bench-link")) == [f"directory {tmp_path / 'bench-link'}"]
+    assert (precious / "sub").exists()
+
+
+def mounted(mount: list[str], folder: Path, *, detach: bool = True) -> str:
+    """Mount something and remove the folder, in a namespace of its own that needs no root and leaves no mount."""
+    program = (
+        "import subprocess, sys\nfrom bench import sweeper\n"
+        f"subprocess.run({mount!r}, check=True)\n"
+        + ("" if detach else "sweeper._mounts = lambda path: []\n")
+        + "print(sweeper.remove_directory(sys.argv[1]))"
+    )
+    words = ["unshare", "--map-root-user", "--mount", sys.executable, "-c", program, str(folder)]
+    return subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
+
+
+@pytest.mark.parametrize("by_link", [False, True])
+def test_mounts_are_detached_and_what_they_show_survives(tmp_path: Path, *, by_link: bool) -> None:
     ours, precious = tmp_path / "bench-a1b2c3", tmp_path / "precious"
     (ours / "a b").mkdir(parents=True)
     precious.mkdir()
     (precious / "file").touch()
-    program = (
-        "import subprocess, sys\nfrom bench import sweeper\n"
-        "subprocess.run(['mount', '--bind', sys.argv[1], sys.argv[2] + '/a b'], check=True)\n"
-        "print(sweeper.remove_directory(sys.argv[2]))"
-    )
-    words = ["unshare", "--map-root-user", "--mount", sys.executable, "-c", program, str(precious), str(ours)]
-    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == str([f"directory {ours}"])
+    (tmp_path / "link").symlink_to(tmp_path)
+    named = tmp_path / "link" / ours.name if by_link else ours
+    assert mounted(["mount", "--bind", str(precious), str(ours / "a b")], named) == str([f"directory {ours}"])
     assert not ours.exists()
     assert (precious / "file").exists()
+
+
+def test_another_file_system_is_not_entered(tmp_path: Path) -> None:
+    ours = tmp_path / "bench-a1b2c3"
+    (ours / "disk").mkdir(parents=True)
+    mount = ["mount", "-t", "tmpfs", "none", str(ours / "disk")]
+    assert mounted(mount, ours, detach=False) == str([f"NOT REMOVED: directory {ours}"])
+    assert (ours / "disk").exists()
 
 
 def test_a_guest_is_known_by_its_name_and_root() -> None:
@@ -148,6 +194,8 @@ class Engine(socketserver.ThreadingUnixStreamServer):
         self.objects = {
             ("containers", "c1"): "bench.run=r1",
             ("containers", "c2"): "bench.run=r2",
+            ("images", "sha256:i1"): "bench.run=r1",
+            ("images", "sha256:i2"): "bench.run=r2",
             ("networks", "n1"): "bench.run=r1",
             ("volumes", "v1"): "bench.run=r1",
         }
@@ -180,7 +228,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def do_DELETE(self) -> None:
         _, kind, name = self.path.partition("?")[0].split("/")
-        self._answer(204 if self.server.objects.pop((kind, name), None) else 404, None)
+        found = self.server.objects.pop((kind, name), None)
+        # Of an image it tells which of its names and layers are gone.
+        self._answer(404 if found is None else 200 if kind == "images" else 204, None)
 
     def _answer(self, status: int, content: Any) -> None:
         self.send_response(status)
@@ -189,13 +239,75 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.wfile.write(json.dumps(content).encode())
 
 
-def test_containers_networks_and_volumes_of_one_run_are_removed(tmp_path: Path) -> None:
-    engine = Engine(tmp_path / "s")
-    removed = sweeper.remove_containers(str(tmp_path / "s"), "bench.run=r1")
-    engine.shutdown()
-    engine.server_close()
-    assert removed == ["container c1", "network n1", "volume v1"]
-    assert list(engine.objects) == [("containers", "c2")]
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[Engine]:
+    made = Engine(tmp_path / "s")
+    yield made
+    made.shutdown()
+    made.server_close()
+
+
+def test_whatever_an_engine_holds_of_one_run_is_removed(engine: Engine) -> None:
+    removed = sweeper.remove_containers(str(engine.server_address), "bench.run=r1")
+    assert removed == ["container c1", "image i1", "network n1", "volume v1"]
+    assert list(engine.objects) == [("containers", "c2"), ("images", "sha256:i2")]
+
+
+@pytest.mark.parametrize("place", ["usual", "DOCKER_HOST", "XDG_RUNTIME_DIR"])
+def test_clean_sees_what_dead_runs_left_in_an_engine_and_spares_living_ones(
+    engine: Engine, place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    socket = Path(str(engine.server_address))
+    monkeypatch.setattr("bench.leftovers.runtime_bases", list)
+    monkeypatch.setattr(leftovers, "_SOCKETS", (str(socket),) if place == "usual" else ())
+    for name in ("DOCKER_HOST", "XDG_RUNTIME_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    if place == "DOCKER_HOST":
+        monkeypatch.setenv(place, f"unix://{socket}")
+    elif place == "XDG_RUNTIME_DIR":
+        socket.rename(tmp_path / "docker.sock")
+        monkeypatch.setenv(place, str(tmp_path))
+    dead, living = "20261123-221450-0d0d0d", "20261123-221450-a11a11"
+    engine.objects = {("images", "sha256:i1"): f"bench.run={dead}", ("images", "sha256:i2"): f"bench.run={living}"}
+    # Of another user's run nothing can be seen but its guardian.
+    guardian = Guardian(living)
+    try:
+        # A program that is just being started has no words yet.
+        deadline = time.monotonic() + 5
+        while "a11a11" not in leftovers._guarded() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        (found,) = leftovers.find(tmp_path)
+        assert found.entry[0] == "containers"
+        assert found.entry[2] == f"bench.run={dead}"
+        assert leftovers.remove([found]) == ["image i1"]
+        assert list(engine.objects) == [("images", "sha256:i2")]
+    finally:
+        guardian.sweep()
+        os.waitpid(guardian.pid, 0)
+    assert [item.entry[2] for item in leftovers.find(tmp_path)] == [f"bench.run={living}"]
+
+
+def test_a_run_is_alive_whose_owner_file_is_still_empty_or_lies_with_another_user(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, child: subprocess.Popen[bytes]
+) -> None:
+    mine, theirs = tmp_path / "mine", tmp_path / "theirs"
+    for base in (mine, theirs):
+        base.mkdir()
+    monkeypatch.setattr("bench.leftovers.runtime_bases", lambda: [mine])
+    monkeypatch.setattr(leftovers, "_SOCKETS", ())
+    monkeypatch.setattr(leftovers, "_ELSEWHERE", (str(theirs.relative_to("/")),))
+    young, known = mine / "bench-0a0a0a", mine / "bench-0b0b0b"
+    for folder in (young, known, theirs / "bench-0b0b0b"):
+        folder.mkdir()
+    (young / "owner").touch()
+    (known / "owner").write_text("999999999\t1\t20261123-221450-0b0b0b\n")
+    owner = f"{child.pid}\t{sweeper.start_time(child.pid)}\t20261123-221450-0b0b0b\n"
+    (theirs / "bench-0b0b0b" / "owner").write_text(owner)
+    assert leftovers.find(mine) == []
+    (theirs / "bench-0b0b0b" / "owner").write_text("")
+    os.utime(theirs / "bench-0b0b0b", (0, 0))
+    os.utime(young, (0, 0))
+    assert [item.entry for item in leftovers.find(mine)] == [("directory", str(young)), ("directory", str(known))]
 
 
 def test_an_engine_that_is_gone_costs_nothing(tmp_path: Path) -> None:

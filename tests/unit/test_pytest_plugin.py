@@ -194,7 +194,7 @@ def test_a_profiler_and_a_dry_pass_get_their_rounds(project: Project) -> None:
 
 
 def test_tests_beside_it_do_not_carry_the_runs_mark(project: Project) -> None:
-    text = "import os\ndef test_own():\n    assert 'BENCH_RUN' not in os.environ\n"
+    text = "import os\ndef test_own():\n    assert 'BENCH_OWNER' not in os.environ\n"
     (project.pytester.path / "test_own.py").write_text(text, "utf-8")
     order = "def pytest_collection_modifyitems(items):\n    items.reverse()\n"
     (project.pytester.path / "conftest.py").write_text(order, "utf-8")

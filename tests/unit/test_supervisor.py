@@ -184,6 +184,24 @@ def test_an_unexpected_exception_of_the_worker_is_shown_and_gives_70() -> None:
     assert "ZeroDivisionError: by zero" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [("return 0", 0), ("raise KeyboardInterrupt", 130), ("os.kill(os.getpid(), 9)", 137)],
+)
+def test_what_could_not_be_removed_is_told_however_the_run_ended(body: str, code: int) -> None:
+    done = _supervised(f"""
+from bench.guardian import Guardian
+real = Guardian.sweep
+Guardian.sweep = lambda self: [*real(self), "container 0123", "NOT REMOVED: directory /run/bench-a1b2c3"]
+def work(guard): {body}
+""")
+    assert done.stdout == f"{code}\n"
+    told = "bench: NOT REMOVED: directory /run/bench-a1b2c3\n  → bench clean tries it again\n"
+    assert done.stderr.endswith(told)
+    assert done.stderr.count("NOT REMOVED") == 1
+    assert ("swept: container 0123" in done.stderr) == (code == 137)
+
+
 def test_orphans_are_reaped_while_the_worker_works() -> None:
     body = """
 def work(guard):
