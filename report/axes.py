@@ -19,6 +19,9 @@ MOST_POINTS = 240
 POINTS = {"": "o", "≤": "<", "≥": ">", "~": "o"}
 """The shape of a raw value: a round point, or an arrow to where a virtualised guest's would lie."""
 
+MOST_LETTERS = 60
+"""A longer text beside a row gets no more room: it would leave none for the picture."""
+
 Place = Callable[[float], float]
 Ticks = Sequence[tuple[float, str]]
 
@@ -59,7 +62,7 @@ def value_axis(
 
 def room_for(texts: Iterable[str], least: float) -> float:
     """Return how many pixels the longest of some texts of 12 pixels takes with its margins; `least` at least."""
-    return max([least, *(len(text) * 7.0 + 24.0 for text in texts)])
+    return max([least, *(min(len(text), MOST_LETTERS) * 7.0 + 24.0 for text in texts)])
 
 
 def _spaced(places: Sequence[tuple[float, str]]) -> Sequence[tuple[float, str]]:
@@ -107,6 +110,13 @@ def signed(label: str, bound: str) -> str:
     return f"{label} {bound}".rstrip()
 
 
+def cross(canvas: Canvas, x: float, y: float, why: str, *, broken: bool = True) -> None:
+    """Draw a cross for what has no value, the reason behind it; pale where nothing failed."""
+    canvas.dots([x], [y], "alarm" if broken else "faint", shape="x", size=7.0)
+    room = int((canvas.width - x - 16.0) / 6.4)
+    canvas.text(x + 10.0, y, short(why, min(room, 84)), "soft", size=11.0)
+
+
 def label_above(canvas: Canvas, family: str, label: str, text: str, y: float) -> None:
     """Write a row's name at the left and its value at the right, for narrow pictures."""
     canvas.bar(2.0, y - 5.0, 8.0, 10.0, family)
@@ -115,6 +125,7 @@ def label_above(canvas: Canvas, family: str, label: str, text: str, y: float) ->
 
 
 def label_left(canvas: Canvas, family: str, label: str, y: float) -> None:
-    """Write a row's name at the left, the family's colour before it."""
-    canvas.bar(2.0, y - 5.0, 8.0, 10.0, family)
-    canvas.text(17.0, y, short(label, 27), "ink", size=12.5, bold=True)
+    """Write a row's name at the left, the family's colour before it; "" is no family."""
+    if family:
+        canvas.bar(2.0, y - 5.0, 8.0, 10.0, family)
+    canvas.text(17.0 if family else 2.0, y, short(label, 27), "ink", size=12.5, bold=True)

@@ -6,7 +6,6 @@ module is printable and of bounded length, every number finite.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -25,6 +24,8 @@ NOISE: tuple[str, ...] = ("steal_s", "pressure_cpu_s", "pressure_io_s", "pressur
 
 _FAMILY_OF = {"process": "process", "oci": "oci", "docker": "docker", "podman": "docker", "libvirt": "vm"}
 _LONGEST = 600
+_MOST = 1e100
+_BROKEN = ("failed", "timeout")
 
 
 def clean(value: Any, longest: int = _LONGEST) -> str:
@@ -47,10 +48,13 @@ def listing(value: Any) -> list[Any]:
 
 
 def number(value: Any) -> float | None:
-    """Return a finite number, or None for anything else."""
+    """Return a number that something measured may have, or None for anything else.
+
+    Whatever is larger than 1e100, or nearer to 0 than its reciprocal, would overflow where two of them are divided.
+    """
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
-    return float(value) if math.isfinite(value) else None
+    return float(value) if value == 0 or 1.0 / _MOST <= abs(value) <= _MOST else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,11 +114,15 @@ class Cell:
 
     Attributes:
         values: (block, value) of every sample that has a value, in the order they were taken.
+        told: what was said beside each of these values, "" for nothing.
         missing: (status, reason) of every sample that has none.
+        lost: the blocks of those of them that failed or timed out.
     """
 
     values: tuple[tuple[int, float], ...] = ()
+    told: tuple[str, ...] = ()
     missing: tuple[tuple[str, str], ...] = ()
+    lost: tuple[int, ...] = ()
 
     @property
     def numbers(self) -> list[float]:
@@ -124,12 +132,12 @@ class Cell:
     @property
     def broken(self) -> bool:
         """True when there is no value because something failed."""
-        return not self.values and any(status in ("failed", "timeout") for status, _ in self.missing)
+        return not self.values and bool(self.lost)
 
     @property
     def failed(self) -> list[str]:
         """The reasons of the samples that failed or timed out (not those that make no sense)."""
-        return [reason or status for status, reason in self.missing if status in ("failed", "timeout")]
+        return [reason or status for status, reason in self.missing if status in _BROKEN]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -314,19 +322,25 @@ def _better(value: Any) -> Better:
 
 
 def _cells(rows: Iterable[Mapping[str, Any]]) -> dict[str, dict[tuple[str, Params], dict[str, Cell]]]:
-    values: dict[tuple[str, str, str, Params], list[tuple[int, float]]] = {}
-    missing: dict[tuple[str, str, str, Params], list[tuple[str, str]]] = {}
+    found: dict[tuple[str, str, str, Params], list[Mapping[str, Any]]] = {}
     for row in rows:
-        key = _key(row["scenario"], row["subject"], row["metric"], sorted(row["params"].items()))
-        if row["phase"] == "warmup":
-            continue
-        if row["status"] == "ok":
-            values.setdefault(key, []).append((row["block"], row["value"]))
-        else:
-            missing.setdefault(key, []).append((row["status"], row["reason"]))
+        if row["phase"] != "warmup":
+            key = _key(row["scenario"], row["subject"], row["metric"], sorted(row["params"].items()))
+            found.setdefault(key, []).append(row)
     table: dict[str, dict[tuple[str, Params], dict[str, Cell]]] = {}
-    for key in dict.fromkeys((*values, *missing)):
-        scenario, label, metric, params = key
-        cell = Cell(values=tuple(values.get(key, ())), missing=tuple(missing.get(key, ())))
-        table.setdefault(scenario, {}).setdefault((metric, params), {})[label] = cell
+    for (scenario, label, metric, params), of_cell in found.items():
+        table.setdefault(scenario, {}).setdefault((metric, params), {})[label] = _cell(of_cell)
     return table
+
+
+def _cell(rows: Iterable[Mapping[str, Any]]) -> Cell:
+    measured: list[Mapping[str, Any]] = []
+    missing: list[Mapping[str, Any]] = []
+    for row in rows:
+        (measured if row["status"] == "ok" else missing).append(row)
+    return Cell(
+        values=tuple((row["block"], row["value"]) for row in measured),
+        told=tuple(row["reason"] for row in measured),
+        missing=tuple((row["status"], row["reason"]) for row in missing),
+        lost=tuple(row["block"] for row in missing if row["status"] in _BROKEN),
+    )

@@ -1,4 +1,4 @@
-"""Lays out pictures of rows, in pixels: dots, ratios, stacks. Each exists in a form for a desk and one for a phone."""
+"""Lays out pictures of rows, in pixels: dots, ratios, groups of either, in a form for a desk and one for a phone."""
 
 from __future__ import annotations
 
@@ -6,15 +6,17 @@ import textwrap
 from collections.abc import Sequence
 
 from report.axes import (
+    MOST_LETTERS,
     NARROW,
     POINTS,
     WIDE,
     Place,
+    Ticks,
+    cross,
     grid,
     jitter,
     label_above,
     label_left,
-    linear,
     logarithmic,
     room_for,
     short,
@@ -22,6 +24,7 @@ from report.axes import (
     thinned,
     value_axis,
 )
+from report.bars import draw_stacks
 from report.charts import Canvas
 from report.distributions import draw_drift, draw_ecdf, draw_ramps
 from report.figures import (
@@ -31,12 +34,12 @@ from report.figures import (
     DriftChart,
     EcdfChart,
     ForestChart,
+    Group,
+    GroupChart,
     Guide,
     RampChart,
     RatioRow,
-    Stack,
     StackChart,
-    linear_ticks,
     ratio_ticks,
 )
 
@@ -48,6 +51,8 @@ def draw(chart: Chart, *, narrow: bool) -> str:
             canvas = draw_dots(chart, narrow=narrow)
         case ForestChart():
             canvas = draw_forest(chart, narrow=narrow)
+        case GroupChart():
+            canvas = draw_groups(chart, narrow=narrow)
         case StackChart():
             canvas = draw_stacks(chart, narrow=narrow)
         case EcdfChart():
@@ -104,7 +109,7 @@ def draw_dots(chart: DotChart, *, narrow: bool) -> Canvas:
             for line, text in enumerate(notes[index]):
                 canvas.text(17.0, first + 15.0 + 13.0 * line, text, "soft", size=11.0)
             _dots_row(canvas, row, place, y + height / 2.0, left, chart.marked)
-            canvas.text(right + 14.0, y + height / 2.0, row.text, "ink")
+            canvas.text(right + 14.0, y + height / 2.0, short(row.text, MOST_LETTERS), "ink")
     return canvas
 
 
@@ -112,15 +117,15 @@ def _guide(canvas: Canvas, guide: Guide, x: float, y: float, top: float, *, narr
     """Write a claim over its dashed line, on the side that has room."""
     canvas.line([x, x], [y, top], "accent", width=1.4, dash=(5.0, 4.0))
     text = guide.brief if narrow else guide.text
-    room = canvas.width - x > len(text) * 7.2 + 10.0
-    canvas.text(x + 6.0 if room else x - 6.0, y, text, "accent", anchor="left" if room else "right")
+    rightwards = canvas.width - x > min(x, len(text) * 7.2 + 10.0)
+    room = (canvas.width - x if rightwards else x) - 10.0
+    text = short(text, int(room / 6.6))
+    canvas.text(x + 6.0 if rightwards else x - 6.0, y, text, "accent", anchor="left" if rightwards else "right")
 
 
 def _dots_row(canvas: Canvas, row: Dots, place: Place, y: float, left: float, marked: str) -> None:
     if row.median is None:
-        canvas.dots([left + 4.0], [y], "alarm" if row.broken else "faint", shape="x", size=7.0)
-        room = int((canvas.width - left - 20.0) / 6.4)
-        canvas.text(left + 14.0, y, short(row.trouble or "no value", min(room, 84)), "soft", size=11.0)
+        cross(canvas, left + 4.0, y, row.trouble or "no value", broken=row.broken)
         return
     points = [place(value) for value in thinned(row.values)]
     if row.mark is not None and marked == "before":
@@ -145,6 +150,8 @@ def _dots_row(canvas: Canvas, row: Dots, place: Place, y: float, left: float, ma
 
 # ── ratios ──
 
+Span = tuple[float, float]
+
 _SHAPES = {"better": "v", "worse": "^", "less": "v", "more": "^", "equivalent": "s", "inconclusive": "o"}
 
 
@@ -158,14 +165,10 @@ def draw_forest(chart: ForestChart, *, narrow: bool) -> Canvas:
     bottom = top + height * len(chart.rows)
     canvas = Canvas(width, bottom + 24.0)
     reached = [v for row in chart.rows for v in (row.ratio, row.low, row.high) if v]
-    low, high = min([*reached, 0.9]) / 1.15, max([*reached, 1.1]) * 1.15
-    place = logarithmic(low, high, left, right)
-    ticks = ratio_ticks(low, high)
-    while len(ticks) > (5 if narrow else 9):
-        ticks = [tick for index, tick in enumerate(ticks) if index % 2 == 0 or tick[0] == 1.0]
+    place, ticks, (low, high) = _ratio_axis(reached, left, right, 5 if narrow else 9)
     _shade(canvas, chart.rows, top, height)
     lane = 25.0 if narrow else height
-    ends = [top + (index + 1) * height for index in range(len(chart.rows))]
+    ends = [top + (index + 1) * height for index, row in enumerate(chart.rows) if row.ratio is not None]
     canvas.lines([(place(v), end - lane, place(v), end) for v, _ in ticks for end in ends], "line")
     grid(canvas, place, ticks, bottom, bottom)
     if chart.floor:
@@ -178,17 +181,26 @@ def draw_forest(chart: ForestChart, *, narrow: bool) -> Canvas:
         label = f"{row.label} (A/A)" if row.twin else row.label
         if narrow:
             label_above(canvas, row.family, signed(label, row.bound), row.text, y + 13.0)
-            _ratio_row(canvas, row, place, y + 31.0)
+            _ratio_row(canvas, row, place, y + 31.0, left)
         else:
             label_left(canvas, row.family, signed(label, row.bound), y + height / 2.0)
-            _ratio_row(canvas, row, place, y + height / 2.0)
-            canvas.text(right + 14.0, y + height / 2.0, short(row.text, 38), "ink")
+            _ratio_row(canvas, row, place, y + height / 2.0, left)
+            canvas.text(right + 14.0, y + height / 2.0, short(row.text, 38) if row.ratio else "", "ink")
     return canvas
 
 
-def _ratio_row(canvas: Canvas, row: RatioRow, place: Place, y: float) -> None:
+def _ratio_axis(reached: Sequence[float], left: float, right: float, most: int) -> tuple[Place, Ticks, Span]:
+    """Return a logarithmic place for ratios about 1, at most so many ticks, and the axis' ends."""
+    low, high = min([*reached, 0.9]) / 1.15, max([*reached, 1.1]) * 1.15
+    ticks = ratio_ticks(low, high)
+    while len(ticks) > most:
+        ticks = [tick for index, tick in enumerate(ticks) if index % 2 == 0 or tick[0] == 1.0]
+    return logarithmic(low, high, left, right), ticks, (low, high)
+
+
+def _ratio_row(canvas: Canvas, row: RatioRow, place: Place, y: float, left: float) -> None:
     if row.ratio is None:
-        canvas.text(place(1.0) + 8.0, y, "no ratio", "soft", size=11.0)
+        cross(canvas, left + 4.0, y, row.trouble or "no ratio", broken=row.broken)
         return
     if row.low is not None and row.high is not None:
         canvas.line([place(row.low), place(row.high)], [y, y], row.family, width=3.0)
@@ -197,66 +209,73 @@ def _ratio_row(canvas: Canvas, row: RatioRow, place: Place, y: float) -> None:
     canvas.dots([place(row.ratio)], [y], row.family, shape=_SHAPES.get(row.verdict, "o"), size=9.0, hollow=unsure)
 
 
-# ── stacks ──
+# ── groups ──
+
+_HEAD, _LINE, _GAP = 22.0, 18.0, 8.0
+"""Heights of a group's head, of each of its rows, and of the gap before the next, in pixels."""
 
 
-def draw_stacks(chart: StackChart, *, narrow: bool) -> Canvas:
-    """Draw stacked bars in panels, each on a linear scale of its own."""
-    panels = chart.panels()
-    width, row, gap = (NARROW if narrow else WIDE), (48.0 if narrow else 32.0), 44.0
-    left, right = (4.0, width - 10.0) if narrow else (232.0, width - room_for((s.text for s in chart.stacks), 190.0))
-    keys, head = _keys(chart, width)
-    canvas = Canvas(width, head + sum(len(panel) * row + gap for panel in panels))
-    for (x, y), (shade, title) in keys:
-        if shade < 0:
-            canvas.dots([x + 6.0], [y], "ink", shape="D", size=7.0)
-        else:
-            canvas.bar(x, y - 6.0, 12.0, 12.0, f"part-{shade}")
-        canvas.text(x + 18.0, y, title, "ink")
-    y = head
-    for panel in panels:
-        high = max(stack.length for stack in panel) * 1.04
-        place = linear(0.0, high, left, right)
-        top, bottom = y + 6.0, y + 6.0 + len(panel) * row
-        grid(canvas, place, linear_ticks(0.0, high, chart.unit, 4 if narrow else 6), top, bottom)
-        for index, stack in enumerate(panel):
-            _stack_row(canvas, chart, stack, place, top + index * row, row, right, narrow=narrow)
-        canvas.line([left, left], [top, bottom], "soft")
-        y = bottom + gap - 6.0
+def draw_groups(chart: GroupChart, *, narrow: bool) -> Canvas:
+    """Draw groups of rows under their heads on one axis; on a phone without the values in words."""
+    rows = [row for group in chart.groups for row in group.rows]
+    width = NARROW if narrow else WIDE
+    left, right = (126.0, width - 10.0) if narrow else (276.0, width - room_for((_words(r) for r in rows), 200.0))
+    tops, y = [], 4.0
+    for group in chart.groups:
+        tops.append(y)
+        y += _HEAD + _LINE * len(group.rows) + _GAP
+    canvas = Canvas(width, y + 20.0)
+    place, ticks = _group_axis(chart, rows, left, right, 4 if narrow else 8)
+    for group, top in zip(chart.groups, tops, strict=True):
+        first = top + _HEAD
+        canvas.line([0.0, width], [top, top], "line", alpha=0.7)
+        known = [first + _LINE * i for i, row in enumerate(group.rows) if _reached(row)]
+        for i, row in enumerate(group.rows):
+            if row.bound:
+                canvas.bar(left, first + _LINE * i, right - left, _LINE, "emulated")
+        canvas.lines([(place(v), at, place(v), at + _LINE) for v, _ in ticks for at in known], "line")
+        if isinstance(group.rows[0], RatioRow):
+            canvas.lines([(place(1.0), at, place(1.0), at + _LINE) for at in known], "ink", width=1.4)
+        _group(canvas, group, place, top, (left, right), narrow=narrow)
+    grid(canvas, place, ticks, y, y)
     return canvas
 
 
-def _keys(chart: StackChart, width: float) -> tuple[list[tuple[tuple[float, float], tuple[int, str]]], float]:
-    """Return where each key stands, in as many lines as they take, and the height of them all. Shade -1: the mark."""
-    entries = [(part.shade, part.title) for part in chart.parts]
-    entries += [(-1, chart.total_text)] if chart.total_text else []
-    keys, x, y = [], 2.0, 10.0
-    for entry in entries:
-        length = 18.0 + len(entry[1]) * 7.4 + 16.0
-        if x + length > width and x > 2.0:
-            x, y = 2.0, y + 20.0
-        keys.append(((x, y), entry))
-        x += length
-    return keys, y + 18.0
+def _group(canvas: Canvas, group: Group, place: Place, top: float, span: Span, *, narrow: bool) -> None:
+    left, right = span
+    label_left(canvas, group.family, group.label, top + _HEAD / 2.0 + 2.0)
+    for index, row in enumerate(group.rows):
+        y = top + _HEAD + _LINE * (index + 0.5)
+        canvas.bar(17.0, y - 3.5, 5.0, 7.0, row.family)
+        canvas.text(27.0, y, short(signed(row.label, row.bound), 16 if narrow else 40), "ink", size=11.0)
+        if isinstance(row, Dots):
+            _dots_row(canvas, row, place, y, left, "beside")
+        else:
+            _ratio_row(canvas, row, place, y, left)
+        if not narrow:
+            canvas.text(right + 14.0, y, _words(row), "ink", size=11.5)
 
 
-def _stack_row(
-    canvas: Canvas, chart: StackChart, stack: Stack, place: Place, y: float, row: float, right: float, *, narrow: bool
-) -> None:  # fmt: skip
-    middle = y + (33.0 if narrow else row / 2.0)
-    if narrow:
-        label_above(canvas, stack.family, signed(stack.label, stack.bound), stack.text, y + 13.0)
-    else:
-        label_left(canvas, stack.family, signed(stack.label, stack.bound), middle)
-        canvas.text(right + 14.0, middle, stack.text, "ink")
-    shades = {part.key: part.shade for part in chart.parts}
-    begin = 0.0
-    for key, value in stack.parts:
-        x, end = place(begin), place(begin + max(value, 0.0))
-        if end - x > 0.2:
-            # A sliver of paper parts neighbours; a part too thin for it keeps its whole width.
-            canvas.bar(x, middle - 9.0, end - x - (1.0 if end - x > 3.0 else 0.0), 18.0, f"part-{shades.get(key, 0)}")
-        begin += max(value, 0.0)
-    if stack.total is not None:
-        canvas.dots([place(stack.total)], [middle], "paper", shape="D", size=10.0)
-        canvas.dots([place(stack.total)], [middle], "ink", shape="D", size=7.0)
+def _words(row: Dots | RatioRow) -> str:
+    """Return what is written beside a row of a group."""
+    if isinstance(row, Dots):
+        return short(row.text, MOST_LETTERS)
+    return short(row.text, 44) if row.ratio else ""
+
+
+def _reached(row: Dots | RatioRow) -> list[float]:
+    """Return every value that a row shows."""
+    shown = (*row.values, row.median, row.mark) if isinstance(row, Dots) else (row.ratio, row.low, row.high)
+    return [value for value in shown if value is not None]
+
+
+def _group_axis(
+    chart: GroupChart, rows: Sequence[Dots | RatioRow], left: float, right: float, most: int
+) -> tuple[Place, Ticks]:  # fmt: skip
+    reached = [value for row in rows for value in _reached(row)]
+    if rows and isinstance(rows[0], RatioRow):
+        place, ticks, _ = _ratio_axis([value for value in reached if value > 0.0], left, right, most)
+        return place, ticks
+    positive = [value for value in reached if value > 0.0] or [1.0]
+    place, ticks = value_axis(positive, chart.unit, left, right, most)
+    return lambda value: place(value) if value > 0.0 else left, ticks

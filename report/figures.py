@@ -18,8 +18,6 @@ class Guide:
     value: float
     text: str
     brief: str = ""
-    families: tuple[str, ...] = ()
-    """Of whom the claim speaks."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +59,10 @@ class DotChart:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RatioRow:
-    """One subject's ratio to the baseline with its interval; None where it cannot be told."""
+    """One subject's ratio to the baseline with its interval; None where it cannot be told: `trouble` says why.
+
+    `broken`: it cannot be told because something failed.
+    """
 
     label: str
     family: str = "other"
@@ -72,6 +73,8 @@ class RatioRow:
     high: float | None = None
     text: str = ""
     verdict: str = ""
+    trouble: str = ""
+    broken: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,8 +87,28 @@ class ForestChart:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """Rows under one head: the modes of a subject, the accounts of its memory, the subjects that ran one tool."""
+
+    label: str
+    rows: tuple[Dots | RatioRow, ...]
+    family: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupChart:
+    """Groups of rows on one axis: that of their unit, or of ratios about 1. Values of 0 and below stand at its edge."""
+
+    unit: Unit
+    groups: tuple[Group, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Stack:
-    """One subject's parts, in order; `total` is measured by itself, not the parts' sum."""
+    """One subject's parts, in order; `total` is measured by itself, not the parts' sum.
+
+    `trouble`: why it has no parts, if it failed.
+    """
 
     label: str
     family: str = "other"
@@ -93,6 +116,7 @@ class Stack:
     parts: tuple[tuple[str, float], ...] = ()
     total: float | None = None
     text: str = ""
+    trouble: str = ""
 
     @property
     def length(self) -> float:
@@ -125,9 +149,13 @@ class StackChart:
         on a logarithmic one.
         """
         groups: list[list[Stack]] = []
-        for stack in sorted((s for s in self.stacks if s.length > 0), key=lambda s: s.length):
-            if not groups or stack.length > groups[-1][0].length * spread:
+        least = 0.0
+        for stack in sorted((s for s in self.stacks if not s.trouble), key=lambda s: s.length):
+            # What has no length at all fits every scale.
+            if not groups or stack.length > least * spread > 0.0:
                 groups.append([])
+                least = 0.0
+            least = least or stack.length
             groups[-1].append(stack)
         # Within a panel the bars keep the order in which they were given: the ladder's.
         return [[stack for stack in self.stacks if stack in group] for group in groups]
@@ -135,13 +163,14 @@ class StackChart:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Curve:
-    """One subject's values for a cumulative curve; `share` of the trials gave a value, the rest failed."""
+    """One subject's values for a cumulative curve, and how many trials failed; `trouble`: why there is no value."""
 
     label: str
     family: str = "other"
     bound: str = ""
     values: tuple[float, ...] = ()
     failed: int = 0
+    trouble: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,21 +182,41 @@ class EcdfChart:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Track:
+    """One subject's samples as (block, ratio to its median), in order; `lost`: the blocks in which a trial failed."""
+
+    label: str
+    family: str = "other"
+    points: tuple[tuple[int, float], ...] = ()
+    lost: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DriftChart:
     """Every sample as a ratio to its subject's median, by block: what wanders, wanders here."""
 
-    series: tuple[tuple[str, str, tuple[tuple[int, float], ...]], ...]
-    """(label, family, ((block, ratio), …))."""
+    tracks: tuple[Track, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ramp:
-    """One subject's values by the number of instances, (number, value), in order."""
+    """One subject's medians by the number of instances, (number, median), in order.
+
+    Attributes:
+        spans: (number, low, high) of the medians that have an interval.
+        raw: (number, value) of every value where there is none.
+        lost: the numbers at which trials failed.
+        ending: how far it went and why no further, in few words.
+    """
 
     label: str
     family: str = "other"
     bound: str = ""
     points: tuple[tuple[float, float], ...] = ()
+    spans: tuple[tuple[float, float, float], ...] = ()
+    raw: tuple[tuple[float, float], ...] = ()
+    lost: tuple[float, ...] = ()
+    ending: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,7 +227,7 @@ class RampChart:
     ramps: tuple[Ramp, ...]
 
 
-Chart = DotChart | ForestChart | StackChart | EcdfChart | DriftChart | RampChart
+Chart = DotChart | ForestChart | GroupChart | StackChart | EcdfChart | DriftChart | RampChart
 
 _TIME_TICKS = (
     (1e-6, "1 µs"), (1e-5, "10 µs"), (1e-4, "100 µs"), (1e-3, "1 ms"), (1e-2, "10 ms"), (0.1, "100 ms"),

@@ -1,53 +1,52 @@
-"""Pictures of what changes with how many there are, of single cycles' latencies, and of many tools at once."""
+"""Pictures of what changes with how many there are, and of single cycles' latencies."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping
 
-from bench.compare import Comparison
-from bench.evidence import Bound
-from bench.units import Better, Unit, format_interval, format_value
+from bench.units import Unit, format_interval, format_value
 from report import pictures, words
-from report.data import Params, ScenarioView, View
-from report.figures import DotChart, ForestChart, Ramp, RampChart, RatioRow
+from report.data import Cell, MetricView, Params, ScenarioView, SubjectView, View
+from report.figures import DotChart, Ramp, RampChart
 from report.model import Figure, Row, Table
 
 FEWEST_LEVELS = 3
 """Fewer numbers of instances than this are no curve."""
 
-FEWEST_TOOLS = 4
-"""So many metrics of a rate are worth one picture of all of them."""
+REACHED = "instances-reached"
+"""The metric of which each value says why there were no more: "maximum: 20 were asked for"."""
 
 _QUANTILES = ("p50", "p95", "p99")
 
 
 def ramps(view: View, scenario: ScenarioView) -> Iterable[Figure]:
     """Yield each metric over the number of instances, where at least three numbers of them were alive."""
+    lost, ends = _lost(view, scenario), endings(view, scenario)
     for metric in scenario.metrics.values():
         levels = {p: int(dict(p)["instances"]) for p in view.variants(scenario.name, metric.name) if _is_level(p)}
         # What one step took is the slope of what all took, and mostly noise.
         if len(levels) < FEWEST_LEVELS or metric.name.endswith("-step"):
             continue
-        found: dict[str, list[tuple[float, float]]] = {}
-        for params, level in sorted(levels.items(), key=lambda item: item[1]):
-            for label in view.row(scenario.name, metric.name, params):
-                estimate = view.estimates.get((scenario.name, label, metric.name, params))
-                if estimate is not None:
-                    found.setdefault(label, []).append((float(level), estimate.median))
-        chosen = [s for s in view.ordered(found) if not s.twin_of]
-        series = tuple(
-            Ramp(label=s.label, family=s.family, bound=words.sign_of(s, metric).strip(), points=tuple(found[s.label]))
-            for s in chosen
-        )
-        ends = [
+        cells = {label: cell for p in levels for label, cell in view.row(scenario.name, metric.name, p).items()}
+        asked = [s for s in view.ordered(cells) if not s.twin_of and s.name not in scenario.excluded]
+        tried = [_ramp(view, scenario, metric, s, levels, lost.get(s.label, {}), ends.get(s.label, "")) for s in asked]
+        series = tuple(r for r in tried if r.points or r.lost)
+        absent = [(r.label, words.trouble(cells[r.label])) for r in tried if r not in series]
+        failed = [f"{r.label} at {n}: {text}." for r in series for n, text in lost.get(r.label, {}).items()]
+        told = [
             f"{r.label} from {format_value(r.points[0][1], metric.unit)} at {r.points[0][0]:.0f} "
             f"to {format_value(r.points[-1][1], metric.unit)} at {r.points[-1][0]:.0f}"
             for r in series
+            if r.points
         ]
+        counts = [len(cell.values) for p in levels for cell in view.row(scenario.name, metric.name, p).values()]
         yield Figure(
             key=pictures.key_of(scenario.name, "ramp", metric.name), title=f"{metric.name} over instances", small=True,
-            description=f"Medians by the number of instances: {'; '.join(ends)}.",
-            caption=f"{pictures.capital(metric.title or metric.name)}: medians by the number of instances.",
+            description=f"Medians by the number of instances: {'; '.join(told)}.",
+            caption=f"{pictures.capital(metric.title or metric.name)}: medians by the number of instances; upright "
+            f"bars: 95 % intervals, or small points: every trial; cross: failed. {pictures.counted(counts)}",
+            notes=(*failed, *pictures.not_drawn(absent)),
             chart=RampChart(unit=metric.unit, ramps=series), table=_ramp_table(series, metric.unit),
         )  # fmt: skip
 
@@ -56,14 +55,78 @@ def _is_level(params: Params) -> bool:
     return [key for key, _ in params] == ["instances"] and params[0][1].isdecimal()
 
 
+def _lost(view: View, scenario: ScenarioView) -> dict[str, dict[int, str]]:
+    """Return at which numbers of instances trials failed, and how often and why, by label."""
+    found: dict[str, dict[int, str]] = {}
+    for (_, params), cells in view.cells.get(scenario.name, {}).items():
+        for label, cell in cells.items() if _is_level(params) else ():
+            if cell.failed:
+                tries = len(cell.values) + len(cell.missing)
+                text = f"{len(cell.failed)} of {tries} failed, {cell.failed[0].rstrip('.')}"
+                found.setdefault(label, {})[int(params[0][1])] = text
+    return found
+
+
+def _ramp(
+    view: View, scenario: ScenarioView, metric: MetricView, subject: SubjectView, levels: Mapping[Params, int],
+    lost: Iterable[int], ending: str,
+) -> Ramp:  # fmt: skip
+    points, spans, raw = [], [], []
+    for params, level in sorted(levels.items(), key=lambda item: item[1]):
+        found = view.estimates.get((scenario.name, subject.label, metric.name, params))
+        if found is None:
+            continue
+        points.append((float(level), found.median))
+        if found.low is not None and found.high is not None:
+            spans.append((float(level), found.low, found.high))
+        else:
+            cell = view.cells[scenario.name][metric.name, params][subject.label]
+            raw += [(float(level), value) for value in cell.numbers]
+    return Ramp(
+        label=subject.label, family=subject.family, bound=words.sign_of(subject, metric).strip(),
+        points=tuple(points), spans=tuple(spans), raw=tuple(raw), lost=tuple(map(float, lost)), ending=ending,
+    )  # fmt: skip
+
+
+def endings(view: View, scenario: ScenarioView) -> dict[str, str]:
+    """Return how far each subject's ramp went and why no further: "6, the profile's maximum"; empty without ramps."""
+    cells = view.cells.get(scenario.name, {}).get((REACHED, ()), {})
+    return {s.label: _ending(cells[s.label]) for s in view.ordered(cells) if cells[s.label].values}
+
+
+def _ending(cell: Cell) -> str:
+    reached = Counter(zip(cell.numbers, map(_stop, cell.told), strict=True)).most_common()
+    several = len(reached) > 1
+    return "; ".join(
+        f"{number:g}, {why}{f' ({count} of {len(cell.values)})' if several else ''}" for (number, why), count in reached
+    )
+
+
+def _stop(reason: str) -> str:
+    """Return a stop rule's reason for a reader who must not take a declared maximum for a limit of the host."""
+    rule, _, text = reason.partition(": ")
+    return "the profile's maximum" if rule == "maximum" else text or rule or "for an unknown reason"
+
+
+def stops(view: View, scenario: ScenarioView) -> tuple[str, ...]:
+    """Return how far each subject went and why no further, as sentences; none without ramps."""
+    ends = endings(view, scenario)
+    if not ends:
+        return ()
+    told = "; ".join(f"{label}: {text}" for label, text in ends.items())
+    limit = " A profile's maximum is no limit of the host." if "the profile's maximum" in told else ""
+    return (f"Reached, and why no more: {told}.{limit}",)
+
+
 def _ramp_table(series: Iterable[Ramp], unit: Unit) -> Table:
-    rows = [
-        Row(head=r.label, family=r.family, emulated=bool(r.bound), cells=(f"{x:.0f}", format_value(y, unit)))
-        for r in series
-        for x, y in r.points
-    ]
-    return Table(caption="Medians by the number of instances", columns=("subject", "instances", "median"),
-                 rows=tuple(rows))  # fmt: skip
+    rows = []
+    for r in series:
+        lows, highs = {n: low for n, low, _ in r.spans}, {n: high for n, _, high in r.spans}
+        for number, median in r.points:
+            text = format_interval(median, lows.get(number), highs.get(number), unit)
+            rows.append(Row(head=r.label, family=r.family, emulated=bool(r.bound), cells=(f"{number:.0f}", text)))
+    columns = ("subject", "instances", "median [95 % interval]")
+    return Table(caption="Medians by the number of instances", columns=columns, rows=tuple(rows))
 
 
 def latencies(view: View, scenario: ScenarioView) -> Iterable[Figure]:
@@ -83,57 +146,8 @@ def latencies(view: View, scenario: ScenarioView) -> Iterable[Figure]:
                 title=f"{metric.name}, every cycle{words.at(params)}",
                 description=f"Latency of every cycle{words.at(params)}: {told}.",
                 caption=f"{pictures.capital(words.measured(metric))}. Points: every cycle; diamond: their median; "
-                "thick bar: its 95 % interval; upright stroke: the 95th percentile, where a trial has 20 cycles.",
+                "thick bar: its 95 % interval; upright stroke: the 95th percentile, where a trial has 20 cycles; "
+                f"cross: failed. {pictures.counted((len(r.values) for r in rows), 'cycles')}",
                 chart=DotChart(unit=metric.unit, rows=rows, marked="beside"),
                 table=pictures.estimate_table(view, scenario, columns, words.measured(metric)),
             )
-
-
-def sides(view: View, scenario: ScenarioView) -> Iterable[Figure]:
-    """Yield one picture a subject: each tool's result beside the baseline's, what is worse to the right."""
-    headline = scenario.metrics.get(scenario.headline)
-    if headline is None or headline.unit not in (Unit.PER_SECOND, Unit.BYTES_PER_SECOND):
-        return
-    found: dict[str, list[Comparison]] = {}
-    for metric in scenario.metrics.values():
-        for (name, label, of_metric, params), c in view.comparisons.items():
-            if (name, of_metric, params) == (scenario.name, metric.name, ()) and c.ratio:
-                found.setdefault(label, []).append(c)
-    for subject in view.ordered(label for label, tools in found.items() if len(tools) >= FEWEST_TOOLS):
-        cost = Bound.of(Better.LOWER, emulated=subject.emulated, exact=False)
-        tools = [c for c in found[subject.label] if c.better is not Better.NEITHER]
-        rows = tuple(
-            RatioRow(label=c.metric, family=subject.family, bound=cost.sign.strip(),
-                     verdict=str(c.verdict),
-                     ratio=ratio, low=low, high=high,
-                     text=words.bounded(c, words.sign_of(subject, scenario.metrics[c.metric])))
-            for c in tools
-            for ratio, low, high in [_cost(c)]
-        )  # fmt: skip
-        baseline = tools[0].baseline if tools else scenario.baseline
-        yield Figure(
-            key=pictures.key_of(scenario.name, "tools", subject.label),
-            title=f"{subject.label}: every tool beside {baseline}",
-            description=f"{subject.label} beside {baseline}: {'; '.join(f'{r.label} {r.text}' for r in rows)}.",
-            caption=f"How many times {baseline}'s cost, block by block, with 95 % intervals; rates are turned, so that "
-            "right is worse for every tool. ▲ worse, ▼ better, ■ equivalent, ○ inconclusive.",
-            chart=ForestChart(baseline=baseline, rows=rows), table=_tools_table(subject.label, tools),
-        )  # fmt: skip
-
-
-def _cost(c: Comparison) -> tuple[float | None, float | None, float | None]:
-    """Return ratio, low and high, turned so that above 1 is worse."""
-    if c.better is not Better.HIGHER:
-        return c.ratio, c.low, c.high
-    ratio, low, high = (1.0 / value if value else None for value in (c.ratio, c.high, c.low))
-    return ratio, low, high
-
-
-def _tools_table(label: str, tools: Iterable[Comparison]) -> Table:
-    rows = [
-        Row(head=c.metric, cells=(format_interval(c.ratio, c.low, c.high, Unit.RATIO),
-                                  f"{words.VERDICT_SIGNS[c.verdict]} {c.word}", str(c.blocks), c.reason))
-        for c in tools
-    ]  # fmt: skip
-    return Table(caption=f"{label} / baseline, as measured; for a rate more is better",
-                 columns=("tool", "ratio [95 % interval]", "verdict", "blocks", "why"), rows=tuple(rows))  # fmt: skip

@@ -4,23 +4,18 @@ from __future__ import annotations
 
 import re
 import statistics
-from collections.abc import Sequence
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from bench.compare import Comparison
+from bench.evidence import Bound
 from bench.units import Better, Unit, format_interval, format_value
 from report import words
-from report.data import FAMILIES, Params, ScenarioView, View
-from report.figures import Curve, DotChart, Dots, EcdfChart, ForestChart, Guide, RatioRow
+from report.data import FAMILIES, Cell, MetricView, Params, ScenarioView, SubjectView, View, clean
+from report.figures import Curve, DotChart, Dots, EcdfChart, ForestChart, RatioRow
+from report.guides import guides
 from report.model import Figure, Row, Table
-
-GUIDES = (
-    Guide(
-        value=0.05, text="claim: “a container needs only 50 ms”", brief="claim: “50 ms”",
-        families=("oci", "docker")
-    ),
-    Guide(value=60.0, text="claim: “a VM takes minutes”, 60 s or more", brief="claim: “minutes”", families=("vm",)),
-)  # fmt: skip
-"""The two sentences the ladder is about, as limits in seconds of requested→ready."""
 
 FAMILY_TITLES = {
     "process": "processes", "oci": "OCI runtimes", "docker": "Docker", "vm": "virtual machines", "other": "others",
@@ -29,12 +24,35 @@ FAMILY_TITLES = {
 FEWEST_OF_A_CURVE = 4
 """A cumulative curve of fewer trials tells no more than its points."""
 
+SHAPES = "▲ worse or more, ▼ better or less, ■ equivalent, ○ inconclusive, ✕ failed."
+"""What the shapes of a picture of ratios mean."""
+
 READY, INIT = "requested→ready", "requested→init"
 
 
 def key_of(*words_: str) -> str:
-    """Return a word for an HTML id made of others: letters, digits and hyphens."""
-    return "-".join(re.sub(r"[^a-z0-9]+", "-", word.lower().replace("→", "-to-")).strip("-") or "x" for word in words_)
+    """Return a word for an HTML id made of others: letters, digits and hyphens.
+
+    Where that loses a sign that no name of ours has, a checksum keeps words apart that only such signs tell apart.
+    """
+    plain = [re.sub(r"[^a-z0-9]+", "-", word.lower().replace("→", "-to-")).strip("-") or "x" for word in words_]
+    lossy = any(not re.fullmatch(r"[a-z0-9@→ .-]+", word) for word in words_)
+    return "-".join([*plain, f"{zlib.crc32(repr(words_).encode()):08x}"] if lossy else plain)
+
+
+def counted(counts: Iterable[int], noun: str = "") -> str:
+    """Write on how many values a picture rests, as a sentence: "n = 6.", "n = 4 to 9 blocks."; "" for none."""
+    known = sorted(set(counts) - {0})
+    ends = " to ".join(map(str, dict.fromkeys((known[0], known[-1])))) if known else ""
+    return f"n = {ends}{noun and f' {noun}'}." if known else ""
+
+
+def not_drawn(absent: Iterable[tuple[str, str]]) -> tuple[str, ...]:
+    """Say who is missing in a picture and why, from (who, why): a sentence for each reason."""
+    found: dict[str, dict[str, None]] = {}
+    for who, why in absent:
+        found.setdefault(clean(why, 200).rstrip(".") or "it has no value", {})[who] = None
+    return tuple(f"Not drawn: {words.enumeration(list(named))}, {why}." for why, named in found.items())
 
 
 def ladder_scenario(view: View) -> ScenarioView | None:
@@ -46,14 +64,16 @@ def ladder(view: View, scenario: ScenarioView) -> Figure:
     """Return the picture the suite is about: every subject from the process outwards, on one logarithmic clock."""
     params = view.principal(scenario.name, READY)
     rows = rows_of_dots(view, scenario, READY, params, mark=(INIT, params))
-    said = tuple(words.limit_sentence(view, scenario, params, guide) for guide in GUIDES)
+    limits = guides(view, scenario)
+    said = tuple(sentence for _, sentence in limits)
     emulated = " Shaded rows with ≤ are emulated: an upper bound." if any(r.bound for r in rows) else ""
     return Figure(
         key="ladder-figure", title="From the request to the first answer",
-        description=f"Median and 95 % interval of requested→ready for each subject. {' '.join(said)}",
+        description=" ".join(("Median and 95 % interval of requested→ready for each subject.", *said)),
         caption="Diamond: median of requested→ready; thick bar: its 95 % interval; upright stroke: median of "
-        f"requested→init; small points: every trial. The axis is logarithmic.{emulated}",
-        notes=said, chart=DotChart(unit=Unit.SECONDS, rows=rows, guides=GUIDES, marked="before"),
+        "requested→init; small points: every trial; cross: failed. The axis is logarithmic."
+        f"{emulated} {counted(len(r.values) for r in rows)}",
+        notes=said, chart=DotChart(unit=Unit.SECONDS, rows=rows, guides=tuple(g for g, _ in limits), marked="before"),
         table=estimate_table(view, scenario, ((READY, params), (INIT, params)), "requested→ready and requested→init"),
     )  # fmt: skip
 
@@ -62,9 +82,7 @@ def dots(view: View, scenario: ScenarioView, params: Params, beside: tuple[str, 
     """Return the headline of every subject under one set of parameters, and a second median beside it."""
     metric = scenario.metrics[scenario.headline]
     found = rows_of_dots(view, scenario, metric.name, params, mark=beside)
-    senseless = [r for r in found if r.median is None and r.trouble.startswith("unsupported")]
-    rows = tuple(r for r in found if r not in senseless) or found
-    notes = tuple(dict.fromkeys(f"Not drawn: {r.label}, {r.trouble}." for r in senseless)) if rows != found else ()
+    rows = tuple(r for r in found if r.median is not None or not r.trouble.startswith("unsupported")) or found
     interval = " thick bar: its 95 % interval;" if any(r.low is not None for r in rows) else ""
     second = ""
     if beside:
@@ -76,10 +94,22 @@ def dots(view: View, scenario: ScenarioView, params: Params, beside: tuple[str, 
         key=key_of(scenario.name, "dots", *(f"{k} {v}" for k, v in params)),
         title=f"{capital(metric.title or metric.name)}{words.at(params)}",
         description=f"{metric.name}{words.at(params)}: {told}.",
-        caption=f"Diamond: median of {metric.name}{words.at(params)};{interval}{second} points: every trial.",
-        notes=notes, chart=DotChart(unit=metric.unit, rows=rows, marked="beside"),
+        caption=f"Diamond: median of {metric.name}{words.at(params)};{interval}{second} points: every trial. "
+        f"{counted(len(r.values) for r in rows)}",
+        notes=(*not_drawn((r.label, r.trouble) for r in found if r not in rows),
+               *_told(view.row(scenario.name, metric.name, params))),
+        chart=DotChart(unit=metric.unit, rows=rows, marked="beside"),
         table=estimate_table(view, scenario, columns, words.measured(metric)),
     )  # fmt: skip
+
+
+def _told(cells: Mapping[str, Cell]) -> Iterable[str]:
+    """Yield what was said beside values, and of whom."""
+    found: dict[str, dict[str, None]] = {}
+    for label, cell in cells.items():
+        for text in filter(None, cell.told):
+            found.setdefault(clean(text, 200), {})[label] = None
+    return (f"{words.enumeration(list(labels))}: {text.rstrip('.')}." for text, labels in found.items())
 
 
 def conditions_of(params: Params) -> str:
@@ -149,27 +179,20 @@ def estimate_table(
 
 def forest(view: View, scenario: ScenarioView, key: str) -> Figure | None:
     """Return the ratios of one scenario's headline to its baseline, or None if there are none."""
-    params = view.principal(scenario.name, scenario.headline)
-    labels = view.row(scenario.name, scenario.headline, params)
+    metric, params = scenario.metrics[scenario.headline], view.principal(scenario.name, scenario.headline)
+    cells = view.row(scenario.name, scenario.headline, params)
     found = [
-        (s, view.comparisons.get((scenario.name, s.label, scenario.headline, params))) for s in view.ordered(labels)
+        (s, view.comparisons.get((scenario.name, s.label, scenario.headline, params))) for s in view.ordered(cells)
     ]
     compared = [(s, c) for s, c in found if c is not None]
     if not compared:
         return None
-    metric = scenario.metrics[scenario.headline]
-    signs = {s.label: words.sign_of(s, metric) if c.ratio else "" for s, c in compared}
-    rows = tuple(
-        RatioRow(label=s.label, family=s.family, bound=signs[s.label].strip(), twin=bool(s.twin_of),
-                 ratio=c.ratio, low=c.low,
-                 high=c.high, verdict=str(c.verdict),
-                 text=words.bounded(c, signs[s.label]) if c.ratio else str(c.verdict))
-        for s, c in compared
-    )  # fmt: skip
     baseline = compared[0][1].baseline
+    rows = tuple(ratio_row(s, c, cells[s.label], bound_of(s, metric)) for s, c in compared)
+    apart = [s.label for s, c in found if c is None and s.label != baseline and s.name not in scenario.excluded]
     table_rows = [
         Row(head=s.label, family=s.family, emulated=s.emulated, note=s.title,
-            cells=(signs[s.label] + format_interval(c.ratio, c.low, c.high, Unit.RATIO),
+            cells=((words.sign_of(s, metric) if c.ratio else "") + format_interval(c.ratio, c.low, c.high, Unit.RATIO),
                    f"{words.VERDICT_SIGNS[c.verdict]} {c.word}", "yes" if c.firm else "no", str(c.blocks), c.reason))
         for s, c in compared
     ]  # fmt: skip
@@ -180,16 +203,34 @@ def forest(view: View, scenario: ScenarioView, key: str) -> Figure | None:
         title=f"{scenario.headline}: how many times {baseline}",
         description=f"Ratios to {baseline}: {'; '.join(f'{r.label} {r.text}' for r in rows)}.",
         caption=f"Ratio of {scenario.headline} to {baseline}, block by block; bar: 95 % interval. The axis is "
-        "logarithmic: twice and half are equally far from 1. ▲ worse or more, ▼ better or less, ■ equivalent, "
-        "○ inconclusive."
-        f"{band}",
+        f"logarithmic: twice and half are equally far from 1. {SHAPES}{band} "
+        f"{counted((c.blocks for _, c in compared), 'blocks')}",
+        notes=not_drawn((label, words.trouble(cells[label])) for label in apart),
         chart=ForestChart(baseline=baseline, rows=rows, floor=floor),
         table=Table(
             caption=f"Ratio of {scenario.headline} to {baseline}; firm: the verdict holds for all rows together",
             columns=("subject", "ratio [95 % interval]", "verdict", "firm", "blocks", "why"),
             rows=tuple(table_rows),
         ),
-    )
+    )  # fmt: skip
+
+
+def bound_of(subject: SubjectView, metric: MetricView) -> Bound:
+    """Return what emulation makes of a subject's value, and so of its ratio to an exact one."""
+    return Bound.of(metric.better, emulated=subject.emulated, exact=metric.exact)
+
+
+def ratio_row(subject: SubjectView, c: Comparison, cell: Cell, bound: Bound) -> RatioRow:
+    """Return one subject's comparison as a row; where there is no ratio, with the reason."""
+    row = RatioRow(label=subject.label, family=subject.family, twin=bool(subject.twin_of), verdict=str(c.verdict))
+    if not c.ratio:
+        return replace(row, text=str(c.verdict), trouble=words.trouble(cell) or c.reason, broken=cell.broken)
+    # The words turn a speed below 1 into so many times slower: then the bound turns too.
+    turned = c.ratio < 1.0 and c.word in ("faster", "slower")
+    return replace(
+        row, bound=bound.sign.strip(), ratio=c.ratio, low=c.low, high=c.high,
+        text=(bound.turned if turned else bound).sign + c.text,
+    )  # fmt: skip
 
 
 def _floor(view: View, scenario: ScenarioView, params: Params) -> tuple[float, float] | None:
@@ -209,21 +250,25 @@ def distributions(view: View, scenario: ScenarioView) -> list[Figure]:
     cells = view.row(scenario.name, scenario.headline, params)
     figures, needed = [], "reached" if metric.better is Better.HIGHER else "needed"
     for family in FAMILIES:
-        members = [s for s in view.ordered(cells) if s.family == family and cells[s.label].values]
+        tried = [s for s in view.ordered(cells) if cells[s.label].values or cells[s.label].lost]
+        members = [s for s in tried if s.family == family]
         numbers = [cells[s.label].numbers for s in members]
         if not any(len(set(of_one)) > 1 and len(of_one) >= FEWEST_OF_A_CURVE for of_one in numbers):
             continue
         curves = tuple(
             Curve(label=s.label, family=family, bound=words.sign_of(s, metric).strip(),
-                  values=tuple(cells[s.label].numbers),
-                  failed=len(cells[s.label].failed))
+                  values=tuple(cells[s.label].numbers), failed=len(cells[s.label].failed),
+                  trouble="" if cells[s.label].values else words.trouble(cells[s.label]))
             for s in members
         )  # fmt: skip
         spans = [
             f"{c.label} from {format_value(min(c.values), metric.unit)} to {format_value(max(c.values), metric.unit)}"
             for c in curves
+            if c.values
         ]
-        counts = ", ".join(f"{c.label} n = {len(c.values)}" for c in curves)
+        counts = ", ".join(
+            f"{c.label} n = {len(c.values)}{f' and {c.failed} failed' if c.failed else ''}" for c in curves
+        )
         figures.append(
             Figure(
                 key=key_of(scenario.name, "ecdf", family), title=f"{scenario.headline}, {FAMILY_TITLES[family]}",
@@ -239,10 +284,9 @@ def _spread(curves: Sequence[Curve], unit: Unit) -> Table:
     """Return the values at which each curve begins, passes a quarter, the half and three quarters, and ends."""
     rows = []
     for curve in curves:
-        quarters = (
-            statistics.quantiles(curve.values, n=4, method="inclusive") if len(curve.values) > 1 else curve.values * 3
-        )
-        marks = [min(curve.values), *quarters, max(curve.values)]
+        many = len(curve.values) > 1
+        quarters = statistics.quantiles(curve.values, n=4, method="inclusive") if many else curve.values * 3
+        marks = [min(curve.values), *quarters, max(curve.values)] if curve.values else [None] * 5
         cells = (*(format_value(mark, unit) for mark in marks), str(len(curve.values)), str(curve.failed))
         rows.append(Row(head=curve.label, family=curve.family, emulated=bool(curve.bound), cells=cells))
     columns = ("subject", "least", "a quarter", "half", "three quarters", "most", "n", "failed")

@@ -8,16 +8,13 @@ from dataclasses import replace
 
 from bench.summary import WHOLES
 from bench.text import plural
-from report import growth, pictures, stacks, walls, words
+from report import groups, growth, pictures, stacks, walls, words
 from report.data import ScenarioView, View
-from report.figures import ForestChart, StackChart
+from report.figures import ForestChart, GroupChart, StackChart
 from report.model import Figure, Row, Section, Table, labelled
 
-ACCOUNTS = {"memavailable-slope": ("pss-slope",)}
-"""Beside which headline another account of the same thing is drawn."""
-
 MOST_VARIANTS = 6
-"""So many sets of parameters get a picture of their own; the tables have all."""
+"""So many sets of parameters stand side by side in one picture; the tables have all."""
 
 
 def section(view: View, scenario: ScenarioView, *, on_ladder: bool) -> Section:
@@ -33,21 +30,24 @@ def section(view: View, scenario: ScenarioView, *, on_ladder: bool) -> Section:
 
 
 def folded(all_: Iterable[Figure]) -> tuple[Figure, ...]:
-    """Return the figures, all folded but the first and the first that shows what a whole is made of."""
+    """Return the figures, all folded but the first, those with all rows of several kinds, and the first of a whole."""
     found = tuple(all_)
     wholes = [f.key for f in found if isinstance(f.chart, StackChart)]
-    shown = {f.key for f in found[:1]} | set(wholes[:1])
+    groups_ = [f.key for f in found if isinstance(f.chart, GroupChart)]
+    shown = {*(f.key for f in found[:1]), *wholes[:1], *groups_}
     return tuple(replace(f, folded=f.key not in shown) for f in found)
 
 
 def figures(view: View, scenario: ScenarioView, *, on_ladder: bool) -> Iterable[Figure]:
     """Yield the pictures that fit what was measured."""
+    yield from labelled([groups.cold_over_warm(view, scenario)])
     if not on_ladder:
         yield from _headline_figures(view, scenario)
         ratios = pictures.forest(view, scenario, f"{scenario.name} forest")
         # Ratios without an interval are figures, not a picture: the headline's table has them.
         if ratios and isinstance(ratios.chart, ForestChart) and any(r.low is not None for r in ratios.chart.rows):
             yield ratios
+    yield from labelled([groups.tools(view, scenario), groups.accounts(view, scenario)])
     owned = stacks.attributed(view, scenario)
     if owned is not None:
         totals = [p for p in view.variants(scenario.name, owned.name) if dict(p).get("part") == "total"]
@@ -55,22 +55,20 @@ def figures(view: View, scenario: ScenarioView, *, on_ladder: bool) -> Iterable[
         yield from labelled([stacks.owners(view, scenario, owned, p) for p in ends])
     yield from labelled([stacks.shares(view, scenario), stacks.waterfall(view, scenario)])
     yield from stacks.given_back(view, scenario)
-    yield from growth.sides(view, scenario)
     yield from growth.latencies(view, scenario)
     yield from growth.ramps(view, scenario)
     yield from pictures.distributions(view, scenario)
 
 
 def _headline_figures(view: View, scenario: ScenarioView) -> Iterable[Figure]:
-    """Yield the headline under each set of parameters; two of them, or two accounts of one thing, share a picture."""
+    """Yield the headline: under one set of parameters or two in rows of dots, under more of them in groups."""
     variants = [p for p in view.variants(scenario.name, scenario.headline) if dict(p).get("part", "total") in WHOLES]
-    if len(variants) == 2:
-        yield pictures.dots(view, scenario, variants[0], (scenario.headline, variants[1]))
-    elif len(variants) == 1:
-        account = next((m for m in ACCOUNTS.get(scenario.headline, ()) if m in scenario.metrics), None)
-        yield pictures.dots(view, scenario, variants[0], (account, ()) if account else None)
-    else:
-        yield from (pictures.dots(view, scenario, p) for p in variants[:MOST_VARIANTS] or [()])
+    if len(variants) > 2:
+        yield groups.modes(view, scenario, variants[:MOST_VARIANTS])
+        return
+    beside = (scenario.headline, variants[1]) if len(variants) == 2 else None
+    figure = pictures.dots(view, scenario, variants[0] if variants else (), beside)
+    yield replace(figure, notes=(*figure.notes, *growth.stops(view, scenario)))
 
 
 def headline(view: View, scenario: ScenarioView) -> Table | None:

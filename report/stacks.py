@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from bench.clock import Event
 from bench.stats import estimate
 from bench.units import Unit, format_value
-from report import words
-from report.data import Cell, MetricView, Params, ScenarioView, View
+from report import pictures, words
+from report.data import Cell, MetricView, Params, ScenarioView, SubjectView, View
 from report.figures import SHADES, Part, Stack, StackChart
 from report.model import Figure, Row, Table
-from report.pictures import key_of
 
 ROLES: Mapping[str, tuple[str, int]] = {
     "workload": ("workload", 5),
@@ -30,6 +29,20 @@ _PHASE_SHADES = {
 Column = tuple[Part, Mapping[str, Cell]]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Wholes:
+    """What is stacked: the cells of every part in order, those of the wholes, and what the wholes are called.
+
+    `apart`: the key of the part that the wholes leave out.
+    """
+
+    columns: Sequence[Column]
+    totals: Mapping[str, Cell]
+    metric: MetricView
+    called: str
+    apart: str = ""
+
+
 def waterfall(view: View, scenario: ScenarioView) -> Figure | None:
     """Return the median phases of each subject, chained, in panels that each have a scale of their own."""
     shown = view.principal(scenario.name, scenario.headline)
@@ -44,11 +57,10 @@ def waterfall(view: View, scenario: ScenarioView) -> Figure | None:
         for index, name in enumerate(names)
     ]
     totals = view.row(scenario.name, scenario.headline, shown)
-    return _figure(
-        view, columns, totals, scenario.metrics[scenario.headline], key=key_of(scenario.name, "phases"),
-        title=f"Where the time goes{words.at(shown)}",
-        total_text=f"median of {scenario.headline}",
-    )  # fmt: skip
+    metric = scenario.metrics[scenario.headline]
+    wholes = _Wholes(columns=columns, totals=totals, metric=metric, called=f"median of {metric.name}")
+    key = pictures.key_of(scenario.name, "phases")
+    return _figure(view, scenario, wholes, key=key, title=f"Where the time goes{words.at(shown)}")
 
 
 def _place_in_life(phase: str) -> tuple[int, int, str]:
@@ -79,12 +91,12 @@ def owners(view: View, scenario: ScenarioView, metric: MetricView, params: Param
     totals = view.row(scenario.name, metric.name, params)
     apart = _is_apart(columns, totals)
     whose = "without the control plane" if apart else "all parts"
-    return _figure(
-        view, columns, totals, metric,
-        key=key_of(scenario.name, "owners", metric.name, *(f"{k} {v}" for k, v in rest)),
-        title=f"Whose it is: {metric.name}{words.at(rest)}", total_text=f"median of {metric.name}, {whose}",
+    wholes = _Wholes(
+        columns=columns, totals=totals, metric=metric, called=f"median of {metric.name}, {whose}",
         apart="control-plane" if apart else "",
     )  # fmt: skip
+    key = pictures.key_of(scenario.name, "owners", metric.name, *(f"{k} {v}" for k, v in rest))
+    return _figure(view, scenario, wholes, key=key, title=f"Whose it is: {metric.name}{words.at(rest)}")
 
 
 def _is_apart(columns: Sequence[Column], totals: Mapping[str, Cell]) -> bool:
@@ -110,11 +122,10 @@ def shares(view: View, scenario: ScenarioView) -> Figure | None:
         part = Part(key=f"unique {place}", title=title, shade=(4, 3, 5, 2)[place])
         columns.append((part, view.row(scenario.name, "unique", params)))
     totals = view.row(scenario.name, scenario.headline, view.principal(scenario.name, scenario.headline))
-    return _figure(
-        view, columns, totals, scenario.metrics[scenario.headline], key=key_of(scenario.name, "shares"),
-        title="Disk: what is shared, what is each one's own",
-        total_text=f"median of {scenario.headline}",
-    )  # fmt: skip
+    metric = scenario.metrics[scenario.headline]
+    wholes = _Wholes(columns=columns, totals=totals, metric=metric, called=f"median of {metric.name}")
+    key = pictures.key_of(scenario.name, "shares")
+    return _figure(view, scenario, wholes, key=key, title="Disk: what is shared, what is each one's own")
 
 
 def given_back(view: View, scenario: ScenarioView) -> Iterable[Figure]:
@@ -123,17 +134,18 @@ def given_back(view: View, scenario: ScenarioView) -> Iterable[Figure]:
         return
     at_rest = Part(key="idle", title="at rest", shade=1), view.row(scenario.name, "load-pss", (("state", "idle"),))
     for state, when in (("after", "after the load"), ("inflated", "once its balloon was inflated")):
-        columns: list[Column] = [at_rest]
+        after: list[Column] = []
         for name, title, shade in (("load-kept", "still held", 4), ("load-returned", "given back", 0)):
             cells = view.row(scenario.name, name, (("state", state),))
-            columns.append((Part(key=name, title=title, shade=shade), {k: _positive(c) for k, c in cells.items()}))
-        told = {label for label, cell in columns[1][1].items() if cell.values}
-        columns = [(part, {k: c for k, c in cells.items() if k in told}) for part, cells in columns]
-        figure = _figure(
-            view, columns, view.row(scenario.name, "load-pss", (("state", "loaded"),)), scenario.metrics["load-pss"],
-            key=key_of(scenario.name, "given back", state), title=f"What the host gets back {when}",
-            total_text="median of load-pss under load",
-        )  # fmt: skip
+            after.append((Part(key=name, title=title, shade=shade), {k: _positive(c) for k, c in cells.items()}))
+        told = {label for label, cell in after[0][1].items() if cell.values}
+        columns = [(at_rest[0], {k: c for k, c in at_rest[1].items() if k in told}), *after]
+        totals = {k: c for k, c in view.row(scenario.name, "load-pss", (("state", "loaded"),)).items() if k in told}
+        wholes = _Wholes(
+            columns=columns, totals=totals, metric=scenario.metrics["load-pss"], called="median of load-pss under load"
+        )
+        key = pictures.key_of(scenario.name, "given back", state)
+        figure = _figure(view, scenario, wholes, key=key, title=f"What the host gets back {when}")
         if figure is not None:
             yield replace(figure, caption=f"{figure.caption} What an emulator translated meanwhile is in ◆ alone.")
 
@@ -143,48 +155,65 @@ def _positive(cell: Cell) -> Cell:
     return replace(cell, values=tuple((block, max(0.0, value)) for block, value in cell.values))
 
 
-def _figure(
-    view: View, columns: Sequence[Column], totals: Mapping[str, Cell], of: MetricView, *, key: str, title: str,
-    total_text: str, apart: str = "",
-) -> Figure | None:  # fmt: skip
+def _figure(view: View, scenario: ScenarioView, of: _Wholes, *, key: str, title: str) -> Figure | None:
     """Return a stacked picture of a metric with its table, or None when there is nothing to stack."""
-    stacks, unit = [], of.unit
-    for subject in view.ordered({label for _, cells in columns for label in cells}):
-        medians = [
-            (part.key, estimate(cells[subject.label].numbers)) for part, cells in columns if subject.label in cells
-        ]
-        shown = tuple((key, found.median) for key, found in medians if found)
-        total = estimate(totals[subject.label].numbers) if subject.label in totals else None
-        if shown:
-            whole = total.median if total else sum(value for _, value in shown)
-            text = words.sign_of(subject, of) + format_value(whole, unit)
-            text += f" + {format_value(dict(shown)[apart], unit)}" if apart in dict(shown) else ""
-            stacks.append(
-                Stack(label=subject.label, family=subject.family, bound=words.sign_of(subject, of).strip(), parts=shown,
-                      total=total.median if total else None, text=text)
-            )  # fmt: skip
-    if not stacks:
+    stacks, absent, counts = [], [], []
+    for subject in view.ordered({label for cells in (*(c for _, c in of.columns), of.totals) for label in cells}):
+        own = [cells[subject.label] for _, cells in of.columns if subject.label in cells]
+        stack = _stack(subject, of)
+        without = [cell for cell in (*own, of.totals.get(subject.label)) if cell and cell.missing]
+        broken = next((cell for cell in without if cell.broken), None)
+        if stack.parts:
+            stacks.append(stack)
+            counts.append(max(len(cell.numbers) for cell in own))
+        elif broken:
+            stacks.append(replace(stack, trouble=words.trouble(broken)))
+        elif without and subject.name not in scenario.excluded:
+            absent.append((subject.label, words.trouble(without[0])))
+    if not counts:
         return None
-    chart = StackChart(unit=unit, parts=tuple(part for part, _ in columns), stacks=tuple(stacks), total_text=total_text)
-    titles = {part.key: part.title for part, _ in columns}
-    most = [f"{s.label} {s.text}, most of it {titles[max(s.parts, key=lambda p: p[1])[0]]}" for s in stacks]
-    beside = " After +: the control plane, which is there for all instances together." if apart else ""
+    parts, unit = tuple(part for part, _ in of.columns), of.metric.unit
+    chart = StackChart(unit=unit, parts=parts, stacks=tuple(stacks), total_text=of.called)
+    titles = {part.key: part.title for part in parts}
+    most = [f"{s.label} {s.text}, most of it {titles[max(s.parts, key=lambda p: p[1])[0]]}" for s in stacks if s.parts]
+    beside = " After +: the control plane, which is there for all instances together." if of.apart else ""
     why = " Medians of parts need not add up to the median of the whole (◆)." if unit is Unit.SECONDS else ""
     return Figure(
         key=key, title=title, description=f"{'; '.join(most)}.", chart=chart, table=_table(view, chart, title),
         caption="Medians, one after another. Each panel has a linear scale of its own, so that bars of very different "
-        f"length can be read; compare lengths within a panel, figures between panels.{beside}{why}",
+        f"length can be read; compare lengths within a panel, figures between panels.{beside}{why} "
+        f"{pictures.counted(counts)}",
+        notes=pictures.not_drawn(absent),
+    )  # fmt: skip
+
+
+def _stack(subject: SubjectView, of: _Wholes) -> Stack:
+    """Return one subject's medians; without parts where none of them has a value."""
+    medians = {
+        part.key: found.median
+        for part, cells in of.columns
+        if subject.label in cells and (found := estimate(cells[subject.label].numbers))
+    }
+    if not medians:
+        return Stack(label=subject.label, family=subject.family)
+    whole = estimate(of.totals[subject.label].numbers) if subject.label in of.totals else None
+    sign, unit = words.sign_of(subject, of.metric), of.metric.unit
+    text = sign + format_value(whole.median if whole else sum(medians.values()), unit)
+    text += f" + {format_value(medians[of.apart], unit)}" if of.apart in medians else ""
+    return Stack(
+        label=subject.label, family=subject.family, bound=sign.strip(), parts=tuple(medians.items()),
+        total=whole.median if whole else None, text=text,
     )  # fmt: skip
 
 
 def _table(view: View, chart: StackChart, title: str) -> Table:
     rows = []
     for stack in chart.stacks:
-        medians = dict(stack.parts)
+        medians, subject = dict(stack.parts), view.subject(stack.label)
         texts = [format_value(medians.get(part.key), chart.unit) for part in chart.parts]
         rows.append(
-            Row(head=stack.label, family=stack.family, emulated=bool(stack.bound), note=view.subject(stack.label).title,
-                cells=(*texts, format_value(stack.total, chart.unit)))
+            Row(head=stack.label, family=stack.family, emulated=bool(stack.bound), note=subject.title,
+                cells=(*texts, stack.trouble or format_value(stack.total, chart.unit)))
         )  # fmt: skip
     columns = ("subject", *(part.title for part in chart.parts), chart.total_text)
     return Table(caption=f"{title}: medians", columns=columns, rows=tuple(rows))

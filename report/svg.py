@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from html import escape
+from itertools import zip_longest
 
 from report.charts import SENTINELS
 
@@ -16,6 +17,9 @@ _FAMILY = re.compile(r" ?font-family: [^;\"]*;?")
 _COMMENT = re.compile(r"\s*<!--.*?-->", re.DOTALL)
 _LONG = re.compile(r"(\d+\.\d\d)\d+")
 _PATHS_ONLY = re.compile(r'(?<=\s)(?:d|x|y|transform)="[^"]*"')
+_WORDS = re.compile(r"(?<=>)([^<>]*[^<>\s][^<>]*)(?=<)")
+_BREAK = "\0"
+"""What stands in no SVG: it marks where visible words were."""
 
 
 def inline(svg: str, key: str, title: str, description: str) -> str:
@@ -31,17 +35,25 @@ def inline(svg: str, key: str, title: str, description: str) -> str:
     # matplotlib styles "*": inside a page that would be the whole page. The style sheet has its own rule.
     for pattern in (_METADATA, _STYLE, _COMMENT):
         text = pattern.sub("", text)
-    text = re.sub(r'\bid="', f'id="{key}-', text)
-    text = re.sub(r"url\(#", f"url(#{key}-", text)
-    text = re.sub(r'href="#', f'href="#{key}-', text)
-    # The page's own fonts: matplotlib was never asked how wide its words are.
-    text = _FAMILY.sub("", text)
-    text = _PATHS_ONLY.sub(lambda found: _LONG.sub(r"\1", found.group()), text)
-    for role, colour in SENTINELS.items():
-        text = text.replace(colour, f"var(--{role})")
-    box = _VIEW_BOX.search(text)
+    # Visible words may look like anything: only what stands between them is rewritten.
+    pieces = _WORDS.split(text)
+    markup = _own(_BREAK.join(pieces[::2]), key)
+    box = _VIEW_BOX.search(markup)
     root = (
         f'<svg viewBox="{box.group(1) if box else "0 0 1 1"}" role="img" aria-labelledby="{key}-title {key}-desc">'
         f'<title id="{key}-title">{escape(title)}</title><desc id="{key}-desc">{escape(description)}</desc>'
     )
-    return _ROOT.sub(lambda _: root, text, count=1).strip()
+    between = _ROOT.sub(lambda _: root, markup, count=1).split(_BREAK)
+    return "".join(f"{tags}{words}" for tags, words in zip_longest(between, pieces[1::2], fillvalue="")).strip()
+
+
+def _own(markup: str, key: str) -> str:
+    """Return the tags with ids that begin with the key, with the page's fonts and colours, and with short numbers."""
+    for before in ('id="', "url(#", 'href="#'):
+        markup = re.sub(rf"\b{re.escape(before)}", f"{before}{key}-", markup)
+    # The page's own fonts: matplotlib was never asked how wide its words are.
+    markup = _FAMILY.sub("", markup)
+    markup = _PATHS_ONLY.sub(lambda found: _LONG.sub(r"\1", found.group()), markup)
+    for role, colour in SENTINELS.items():
+        markup = markup.replace(colour, f"var(--{role})")
+    return markup

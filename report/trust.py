@@ -12,10 +12,13 @@ from bench.stopping import in_a_line
 from bench.text import plural
 from bench.units import Unit, format_interval, format_value
 from report import words
-from report.data import ScenarioView, View, clean, listing, mapping
-from report.figures import DriftChart
+from report.data import View, clean, listing, mapping
+from report.figures import DriftChart, Track
 from report.model import Figure, Note, Row, Table, Trust
-from report.pictures import ladder_scenario
+from report.pictures import counted, ladder_scenario
+
+Drifts = Mapping[str, dict[str, Drift]]
+"""By scenario and label."""
 
 _KNOWN_WELL = 1.05
 """An A/A pair whose interval reaches no further than this factor leaves nothing to warn of."""
@@ -23,12 +26,14 @@ _KNOWN_WELL = 1.05
 
 def trust(view: View) -> Trust:
     """Return what a reader must know before believing a number of this run."""
+    moved = _drifts(view)
     return Trust(
-        lines=tuple(_lines(view)), notes=tuple(_notes(view)), figure=_drift_figure(view), table=_floor_table(view)
-    )
+        lines=tuple(_lines(view, moved)), notes=tuple(_notes(view)), figure=_drift_figure(view, moved),
+        table=_floor_table(view),
+    )  # fmt: skip
 
 
-def _lines(view: View) -> Iterable[tuple[str, str]]:
+def _lines(view: View, moved: Drifts) -> Iterable[tuple[str, str]]:
     yield "noise floor", noise_floor(view)
     kept = [r for r in view.rows if r["status"] == "ok" and r["phase"] != "warmup"]
     blocks = {name: len({r["block"] for r in kept if r["scenario"] == name})
@@ -51,7 +56,7 @@ def _lines(view: View) -> Iterable[tuple[str, str]]:
     ending = clean(view.info.get("ending"), 200)
     yield "ending", "The run was completed." if ending == "complete" else f"The run ended early: {ending or 'unknown'}."
     yield "order", f"Interleaved balanced blocks, seed {clean(view.info.get('seed'), 40) or 'unknown'}."
-    yield "drift", _drift_sentence(view)
+    yield "drift", _drift_sentence(view, moved)
     yield "beside the trials", _beside(view)
 
 
@@ -94,30 +99,32 @@ def _floor_table(view: View) -> Table | None:
     return Table(caption="A/A pairs: each should be 1×", columns=columns, rows=rows) if rows else None
 
 
-def _drifts(view: View, scenario: ScenarioView) -> list[tuple[str, Drift]]:
-    """Return how each subject's headline moved over the run, where its samples tell."""
-    found = []
-    params = view.principal(scenario.name, scenario.headline)
-    for subject in view.ordered(view.row(scenario.name, scenario.headline, params)):
-        rows = [
-            r for r in view.rows
-            if (r["scenario"], r["subject"], r["metric"]) == (scenario.name, subject.label, scenario.headline)
-            and r["status"] == "ok" and tuple(sorted(r["params"].items())) == params and r["phase"] != "warmup"
-        ]  # fmt: skip
-        seen = drift([r["started_s"] for r in rows], [r["value"] for r in rows])
-        if seen:
-            found.append((subject.label, seen))
-    return found
+def _drifts(view: View) -> Drifts:
+    """Return how each subject's headline moved over the run, by scenario, where its samples tell."""
+    wanted = {s.name: (s.headline, view.principal(s.name, s.headline)) for s in view.scenarios.values()}
+    found: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    for r in view.rows:
+        asked = (r["metric"], tuple(sorted(r["params"].items())))
+        if r["status"] == "ok" and r["phase"] != "warmup" and asked == wanted[r["scenario"]]:
+            found.setdefault((r["scenario"], r["subject"]), []).append(r)
+    moved: Drifts = {name: {} for name in view.scenarios}
+    for subject in view.ordered({label for _, label in found}):
+        for name in view.scenarios:
+            rows = found.get((name, subject.label), [])
+            seen = drift([r["started_s"] for r in rows], [r["value"] for r in rows])
+            if seen:
+                moved[name][subject.label] = seen
+    return moved
 
 
 def _moved(seen: Drift) -> str:
     return f"{seen.over_run:+.0%} [{seen.low:+.0%} … {seen.high:+.0%}]".replace("-", "−")
 
 
-def _drift_sentence(view: View) -> str:
+def _drift_sentence(view: View, moved: Drifts) -> str:
     found = []
     for scenario in view.scenarios.values():
-        parts = [f"{label} {_moved(seen)}" for label, seen in _drifts(view, scenario) if seen.present]
+        parts = [f"{label} {_moved(seen)}" for label, seen in moved[scenario.name].items() if seen.present]
         found += [f"{scenario.title}: {', '.join(parts)}"] if parts else []
     if not found:
         return "No headline moved from the beginning of the run to its end by more than its samples' own spread."
@@ -139,33 +146,34 @@ def _beside(view: View) -> str:
     return f"{'; '.join(parts)}" + (f"; median load {statistics.median(loads):.2f}." if loads else ".")
 
 
-def _drift_figure(view: View) -> Figure | None:
+def _drift_figure(view: View, moved: Drifts) -> Figure | None:
     scenario = ladder_scenario(view)
     if scenario is None:
         return None
-    params = view.principal(scenario.name, scenario.headline)
-    series = []
-    cells = view.row(scenario.name, scenario.headline, params)
+    cells = view.row(scenario.name, scenario.headline, view.principal(scenario.name, scenario.headline))
+    tracks = []
     for subject in view.ordered(cells):
-        values = cells[subject.label].values
-        middle = statistics.median(v for _, v in values) if values else 0.0
-        if middle > 0.0:
-            series.append((subject.label, subject.family, tuple((block, value / middle) for block, value in values)))
-    if not series or max(len(points) for _, _, points in series) < 2:
+        cell = cells[subject.label]
+        middle = statistics.median(cell.numbers) if cell.values else 0.0
+        points = tuple((block, value / middle) for block, value in cell.values) if middle > 0.0 else ()
+        if points or cell.lost:
+            tracks.append(Track(label=subject.label, family=subject.family, points=points, lost=cell.lost))
+    if max((len(track.points) for track in tracks), default=0) < 2:
         return None
     return Figure(
         key="drift-figure", title="Every trial beside its subject's median, by block",
-        description=_drift_sentence(view), small=True,
-        caption=f"{scenario.headline}, each trial divided by its subject's median. A slope or a step is drift; equal "
-        "scatter is noise. Colours are those of the ladder.",
-        chart=DriftChart(series=tuple(series)),
+        description=_drift_sentence(view, moved), small=True,
+        caption=f"{scenario.headline}, each trial divided by its subject's median; cross: failed. A slope or a step is "
+        "drift; equal scatter is noise. Colours are those of the ladder, shapes tell subjects of one colour apart. "
+        f"{counted(len(track.points) for track in tracks)}",
+        chart=DriftChart(tracks=tuple(tracks)),
         table=Table(
             caption="Change from the first to the last trial along the Theil–Sen line, as a share of the median",
             columns=("subject", "change [95 % interval]", "n"),
             rows=tuple(
                 Row(head=label, family=view.subject(label).family, emulated=view.subject(label).emulated,
                     cells=(_moved(seen), str(seen.n)))
-                for label, seen in _drifts(view, scenario)
+                for label, seen in moved[scenario.name].items()
             ),
         ),
     )  # fmt: skip

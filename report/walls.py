@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from bench.units import Better
 from report.data import Cell, MetricView, Params, ScenarioView, View
 from report.model import Row, Table
 
@@ -15,6 +16,14 @@ WORDS: Mapping[str, tuple[str, ...]] = {
     "seccomp": (f"{NONE} none", f"{SOME} strict", f"{ALL} a filter"),
 }
 """What the values of a metric mean, from 0 on; other metrics are counts."""
+
+APART = "kept apart"
+"""What the safer answer means, where a metric says which one it is."""
+
+LEAKS: Mapping[str, str] = {
+    "own-kernel": "shared", "root-is-hosts": "shared", "port-reached": "reached", "neighbour-unharmed": "harmed",
+}  # fmt: skip
+"""What the other answer means, where it is not that something leaks."""
 
 _FEWEST = 3
 """Fewer facts than these are no matrix."""
@@ -45,14 +54,14 @@ def _question(view: View, scenario: ScenarioView, metric: MetricView, subjects: 
     cells = []
     for label in subjects:
         known = sum(bool(row[label].values) for row in parts.values() if label in row)
-        cells.append(_text(metric.name, total.get(label), known))
+        cells.append(_meant(metric, total.get(label), _text(metric.name, total.get(label), known), known))
     title = metric.title or metric.name
     return Row(head=title[:1].upper() + title[1:], cells=tuple(cells))
 
 
 def _parts(view: View, scenario: ScenarioView, metric: MetricView, subjects: Iterable[str]) -> Iterable[Row]:
     for part, row in _by_part(view, scenario, metric).items():
-        cells = [_word(_YES_OR_NO, row.get(label)) for label in subjects]
+        cells = [_meant(metric, row.get(label), _word(_YES_OR_NO, row.get(label)), 0) for label in subjects]
         yield Row(head=f"{metric.name}: {part.replace('-', ' ')}", cells=tuple(cells))
 
 
@@ -72,6 +81,15 @@ def _text(metric: str, cell: Cell | None, parts: int) -> str:
         return _number(low, high)
     sign = NONE if high == 0 else ALL if low == parts else SOME
     return f"{sign} {_number(low, high)} of {parts}"
+
+
+def _meant(metric: MetricView, cell: Cell | None, text: str, parts: int) -> str:
+    """Return the answer with what it means: a sign says yes or no, and only the metric knows which is the safer."""
+    if cell is None or not cell.values or metric.better is Better.NEITHER:
+        return text
+    most = parts or 1
+    apart = max(cell.numbers) == 0 if metric.better is Better.LOWER else min(cell.numbers) >= most
+    return f"{text}, {APART if apart else LEAKS.get(metric.name, 'leaks')}"
 
 
 def _number(low: float, high: float) -> str:

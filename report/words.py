@@ -10,9 +10,8 @@ from bench.evidence import Bound
 from bench.stats import Estimate, values_needed
 from bench.summary import emulators_own, userland
 from bench.text import plural
-from bench.units import Better, Unit, format_interval, format_value
+from bench.units import Better, Unit, digits_for, format_interval, format_value
 from report.data import Cell, MetricView, Params, ScenarioView, SubjectView, View
-from report.figures import Guide, tick_text
 
 UPPER_BOUND = "software emulation: an upper bound"
 """What a sentence with an emulated subject carries."""
@@ -47,6 +46,13 @@ def sentence(text: str) -> str:
 def estimated(estimate: Estimate | None, unit: Unit, sign: str = "") -> str:
     """Write an estimate with its interval: "431 ms [428–436]"; "–" where there is none."""
     return "–" if estimate is None else sign + format_interval(estimate.median, estimate.low, estimate.high, unit)
+
+
+def brief(estimate: Estimate, metric: MetricView, sign: str = "") -> str:
+    """Write a median with the digits that its interval allows; with two where there is none and values scatter."""
+    told = estimate.low is not None or metric.exact or metric.constant
+    digits = digits_for(estimate.median, estimate.low, estimate.high) if told else 2
+    return sign + format_value(estimate.median, metric.unit, digits=digits)
 
 
 def compared(comparison: Comparison | None, bound: str = "") -> str:
@@ -99,7 +105,7 @@ def measured(metric: MetricView) -> str:
 
 
 def representatives(view: View, scenario: ScenarioView, params: Params) -> list[SubjectView]:
-    """Return the few subjects a sentence can hold: the baseline, the first of each family, the last VM."""
+    """Return the few subjects a sentence can hold: the baseline, the first of each family, the pair people ask for."""
     cells = view.row(scenario.name, scenario.headline, params)
     known = [s for s in view.ordered(cells) if cells[s.label].values and not s.twin_of]
     chosen = [s for s in known if s.name == scenario.baseline][:1]
@@ -107,8 +113,21 @@ def representatives(view: View, scenario: ScenarioView, params: Params) -> list[
         if subject.family not in {s.family for s in chosen}:
             chosen.append(subject)
     guests = [s for s in known if s.family == "vm"]
-    chosen += [s for s in guests[-1:] if s not in chosen]
+    chosen = list(dict.fromkeys((*chosen, *guests[-1:], *_asked_for(view, known))))
     return sorted(chosen, key=lambda s: s.order)
+
+
+def _asked_for(view: View, known: Sequence[SubjectView]) -> tuple[SubjectView, ...]:
+    """Return the pair whose ratio people ask for: the last VM and a container; () where there is none.
+
+    The container of the same userland, if there is one: otherwise contents would be compared, not kinds.
+    """
+    guest = next((s for s in reversed(known) if s.family == "vm" and s.name != "vm-restored"), None)
+    containers = [s for s in known if s.family == "docker"]
+    if guest is None or not containers:
+        return ()
+    same = userland(view.info, guest.label)
+    return guest, next((s for s in containers if same and userland(view.info, s.label) == same), containers[0])
 
 
 def values(view: View, scenario: ScenarioView) -> list[tuple[SubjectView, str]]:
@@ -119,8 +138,8 @@ def values(view: View, scenario: ScenarioView) -> list[tuple[SubjectView, str]]:
     params = view.principal(scenario.name, scenario.headline)
     found = []
     for subject in representatives(view, scenario, params):
-        median = view.estimates[scenario.name, subject.label, metric.name, params].median
-        found.append((subject, tight(sign_of(subject, metric) + format_value(median, metric.unit))))
+        estimate = view.estimates[scenario.name, subject.label, metric.name, params]
+        found.append((subject, tight(brief(estimate, metric, sign_of(subject, metric)))))
     return found
 
 
@@ -164,31 +183,35 @@ def emulation(view: View, scenario: ScenarioView) -> str:
 def guest_beside_container(view: View, scenario: ScenarioView) -> str:
     """Return the ratio people ask for: the last VM beside Docker, block by block; "" where there is none.
 
-    Beside the container of the same userland, if there is one: otherwise contents would be compared, not kinds. An
-    emulated guest's ratio is said as the bound that it is.
+    The larger is said to be so many times the smaller; an emulated guest's ratio is said as the bound that it is.
     """
     metric, params = scenario.metrics[scenario.headline], view.principal(scenario.name, scenario.headline)
     cells = view.row(scenario.name, metric.name, params)
-    known = [s for s in view.ordered(cells) if cells[s.label].values and not s.twin_of]
-    guest = next((s for s in reversed(known) if s.family == "vm" and s.name != "vm-restored"), None)
-    containers = [s for s in known if s.family == "docker"]
-    if guest is None or not containers:
+    pair = _asked_for(view, [s for s in view.ordered(cells) if cells[s.label].values and not s.twin_of])
+    if not pair:
         return ""
-    same = userland(view.info, guest.label)
-    container = next((s for s in containers if same and userland(view.info, s.label) == same), containers[0])
-    own, other = (_rows(view, scenario, subject.label, params) for subject in (guest, container))
+    guest, container = pair
+    own, other = (_rows(view, scenario, subject.label, params) for subject in pair)
     c = compare_cell(own, other)
     if c.ratio is None:
         return ""
-    bound = {"≤ ": "at most ", "≥ ": "at least "}.get(sign_of(guest, metric), "")
-    ratio = tight(format_interval(c.ratio, c.low, c.high, Unit.RATIO))
+    more, less, spans = guest, container, (c.ratio, c.low, c.high)
+    bound = Bound.of(metric.better, emulated=guest.emulated, exact=metric.exact)
+    if c.ratio < 1.0:
+        more, less, bound = container, guest, bound.turned
+        spans = tuple(1.0 / x if x else None for x in (c.ratio, c.high, c.low))
+    ratio = format_interval(*spans, Unit.RATIO) if c.low is not None else format_value(spans[0], Unit.RATIO, digits=2)
     kind = "as long as" if metric.unit is Unit.SECONDS else "as many as" if _counts(metric.unit) else "as much as"
     verb = "takes" if metric.better is not Better.HIGHER else "reaches"
     asides = [] if c.low is not None else [f"{plural(c.blocks, 'block')}: no interval"]
-    if same and userland(view.info, container.label) not in ("", same):
+    if "" != userland(view.info, guest.label) != userland(view.info, container.label) != "":
         asides.append("of another userland")
     aside = f" ({'; '.join(asides)})" if asides else ""
-    return f"{guest.label} {verb} {bound}{ratio} {kind} {container.label}{aside}."
+    return f"{more.label} {verb} {_BOUNDS[bound]}{tight(ratio)} {kind} {less.label}{aside}."
+
+
+_BOUNDS = {Bound.UPPER: "at most ", Bound.LOWER: "at least ", Bound.EXACT: "", Bound.NONE: "perhaps "}
+"""How a bound is said before a ratio."""
 
 
 def _counts(unit: Unit) -> bool:
@@ -225,6 +248,12 @@ def _in_blocks(counts: Sequence[int]) -> str:
     return plural(many, "block") if few == many else f"{few} to {many} blocks"
 
 
+def has_interval(view: View, scenario: ScenarioView) -> bool:
+    """Say whether the headline has an interval for anybody: without one, figures are first impressions."""
+    wanted = (scenario.name, scenario.headline, view.principal(scenario.name, scenario.headline))
+    return any(e.low is not None for (name, _, m, p), e in view.estimates.items() if (name, m, p) == wanted)
+
+
 def evidence(view: View, scenario: ScenarioView) -> str:
     """Return what the answer rests on: the metric and its events, n, the ratios with their intervals."""
     metric = scenario.metrics.get(scenario.headline)
@@ -253,44 +282,3 @@ def trouble(cell: Cell) -> str:
         status, reason = cell.missing[0] if cell.missing else ("", "")
         return f"{status}: {reason}" if reason else status
     return f"{len(cell.failed)} of {tries} failed" if cell.failed else ""
-
-
-def within(view: View, scenario: ScenarioView, params: Params, limit: float) -> tuple[list[str], list[str], list[str]]:
-    """Return the labels whose headline lies wholly at or below a limit, wholly above it, and astride it.
-
-    Where there is no interval (too few blocks), the label is astride: the median alone decides nothing.
-    """
-    below: list[str] = []
-    above: list[str] = []
-    astride: list[str] = []
-    cells = view.row(scenario.name, scenario.headline, params)
-    for subject in view.ordered(cells):
-        estimate = view.estimates.get((scenario.name, subject.label, scenario.headline, params))
-        if estimate is None or subject.twin_of:
-            continue
-        low, high = estimate.low, estimate.high
-        side = astride if low is None or high is None else below if high <= limit else above if low > limit else astride
-        side.append(subject.label)
-    return below, above, astride
-
-
-def limit_sentence(view: View, scenario: ScenarioView, params: Params, guide: Guide) -> str:
-    """Say which of the subjects a claim speaks of keep its limit.
-
-    An emulated subject beyond it proves nothing about a virtualised one.
-    """
-    sides = within(view, scenario, params, guide.value)
-    kept = [[label for label in side if view.subject(label).family in guide.families] for side in sides]
-    below, above, astride = kept
-    slow = [label for label in above if not view.subject(label).emulated]
-    unknown = [label for label in above if view.subject(label).emulated]
-    if not (below or above or astride):
-        return f"The {guide.text}: no subject it speaks of has a value here."
-    limit = tick_text(guide.value, Unit.SECONDS)
-    parts = [f"under {limit} {'is' if len(below) == 1 else 'are'} {enumeration(below)}"] if below else []
-    parts += (
-        [f"over it {enumeration(slow)}"] if below and slow else [f"over {limit}: {enumeration(slow)}"] if slow else []
-    )
-    parts += [f"over it only by emulation, so not told: {enumeration(unknown)}"] if unknown else []
-    parts += [f"not told by these samples: {enumeration(astride)}"] if astride else []
-    return f"The {guide.text}: {'; '.join(parts)}."

@@ -13,7 +13,7 @@ from bench.store import Run
 from bench.summary import summarise, telling
 from report import words
 from report.data import view
-from report.model import build
+from report.page import build
 from report.sections import section
 
 MIB = 1 << 20

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import report
+from bench.scenario import load
+from bench.units import Better
 from report import sections, walls
 from report.data import view
 from report.model import Table
@@ -76,6 +78,34 @@ def test_a_failure_is_named_and_is_no_no() -> None:
 def test_blocks_that_disagree_show_both() -> None:
     whole, _ = matrices([*rows(), *rows(1, own_kernel=1.0, capabilities=13.0, seccomp=7.0)])
     assert [r.cells[1] for r in whole.rows[1:]] == ["◐ no or yes", "13–14", "◐ filter or 7"]
+
+
+def test_an_answer_says_whether_it_keeps_apart_where_the_metric_says_which_one_does() -> None:
+    better = {"host-facts": "lower", "own-kernel": "higher"}
+    metrics = [{**m, "better": better.get(m["name"], "neither")} for m in WALLS["metrics"]]
+    whole, parts = matrices(rows(), metrics=metrics)
+    assert [r.cells for r in whole.rows] == [
+        ("● 3 of 3, leaks", "◐ 1 of 2, leaks", "○ 0 of 3, kept apart"),
+        ("○ no, shared", "○ no, shared", "● yes, kept apart"),
+        ("41", "14", "41"),
+        ("○ none", "● a filter", "○ none"),
+    ]
+    assert parts.rows[1].cells == ("● yes, leaks", "–", "○ no, kept apart")
+    whole, _ = matrices([*rows(own_kernel=None), *rows(1, own_kernel=1.0)], metrics=metrics)
+    assert whole.rows[1].cells == ("○ no, shared", "● yes, kept apart", "● yes, kept apart")
+    whole, _ = matrices([*rows(), *rows(1, own_kernel=1.0)], metrics=metrics)
+    assert whole.rows[1].cells[1] == "◐ no or yes, shared"
+
+
+def test_every_answer_that_is_put_into_words_belongs_to_a_declared_question() -> None:
+    declared = {m.name: m for m in load().scenarios["isolation"].metrics}
+    assert walls.WORDS.keys() | walls.LEAKS.keys() <= declared.keys()
+    told = {name for name, metric in declared.items() if metric.constant and metric.better is not Better.NEITHER}
+    assert told == {
+        "host-facts", "own-kernel", "host-file", "host-memory", "neighbour-memory", "port-reached", "root-is-hosts",
+        "neighbour-unharmed",
+    }  # fmt: skip
+    assert told >= walls.LEAKS.keys()
 
 
 def test_what_scatters_makes_no_matrix() -> None:
