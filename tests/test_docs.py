@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import importlib
 import importlib.metadata
+import os
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import tomllib
@@ -22,7 +24,10 @@ from bench import lazy, scenario
 from bench.backends import load_backend
 from bench.backends.base import Backend, Instance
 from bench.cli import app
+from bench.console import FAULT, UNREAD
+from bench.errors import ExitCode
 from bench.messages import TrialFinished
+from bench.notebook import sources
 from bench.places import new_run_id, open_session
 from bench.plan import make_plan
 from bench.probes.startup import CONTAINER_CHAIN, GUEST_CHAIN
@@ -37,7 +42,9 @@ from report import glossary
 ROOT = Path(__file__).resolve().parent.parent
 METHODS = (ROOT / "docs/methods.md").read_text("utf-8")
 ADDING = (ROOT / "docs/adding.md").read_text("utf-8")
+README = (ROOT / "README.md").read_text("utf-8")
 PAGES = {"methods.md": METHODS, "adding.md": ADDING}
+COMMANDS: dict[str, Any] = getattr(typer.main.get_command(app), "commands", {})
 EXAMPLES = {
     name: text
     for _, name, text in re.findall(r"^```(toml|python) ([\w.-]+)\n(.*?)^```$", ADDING, re.DOTALL | re.MULTILINE)
@@ -83,8 +90,46 @@ def test_every_scenario_has_its_metrics_both_ways(catalogue: Catalogue) -> None:
 
 
 def test_the_readme_lists_every_question(catalogue: Catalogue) -> None:
-    listed = [(row[0].strip("`"), row[1]) for row in table((ROOT / "README.md").read_text("utf-8"), "scenario")]
+    listed = [(row[0].strip("`"), row[1]) for row in table(README, "scenario")]
     assert listed == [(name, s.question) for name, s in catalogue.scenarios.items()]
+
+
+def test_the_readme_lists_every_subject_and_nothing_else(catalogue: Catalogue) -> None:
+    listed = [name for row in table(README, "subject") for name in re.findall(r"`([\w-]+)`", row[0])]
+    assert sorted(listed) == sorted(name for name, subject in catalogue.subjects.items() if not subject.twin_of)
+    twins = re.search(r"^(.*) are measured a second time on purpose", README, re.MULTILINE)
+    assert twins
+    assert re.findall(r"`([\w-]+)`", twins[1]) == [name for name, s in catalogue.subjects.items() if s.twin_of]
+
+
+def test_the_readme_lists_every_profile_and_the_default(catalogue: Catalogue) -> None:
+    listed = {row[0].strip("`"): row[1] for row in table(README, "profile")}
+    assert list(listed) == list(catalogue.profiles)
+    for name, profile in catalogue.profiles.items():
+        assert profile.title.startswith(listed[name].partition(";")[0]), name
+    run = COMMANDS["run"].params
+    [default] = [parameter.default for parameter in run if "--profile" in parameter.opts]
+    assert [name for name, said in listed.items() if said.endswith("; the default")] == [default]
+
+
+def test_the_readme_lists_every_command_and_its_options() -> None:
+    rows = table(README, "command")
+    listed = [row[0].split("`")[1].split()[1] for row in rows]
+    assert sorted(listed) == sorted(COMMANDS)
+    for command, row in zip(listed, rows, strict=True):
+        known = {option for parameter in COMMANDS[command].params for option in parameter.opts}
+        assert set(re.findall(r"--[a-z-]+", " ".join(row))) <= known, command
+
+
+def test_the_readme_lists_every_exit_code_and_nothing_else() -> None:
+    killed, unready = 128 + signal.SIGKILL, os.EX_UNAVAILABLE
+    told = [int(code) for code in names(table(README, "code"))]
+    assert told == sorted({*ExitCode, killed, unready, FAULT, UNREAD})
+
+
+def test_the_readme_lists_every_notebook() -> None:
+    linked = [re.findall(r"\]\(notebooks/(.*)\.ipynb\)", row[0]) for row in table(README, "notebook")]
+    assert linked == [[source.stem] for source in sources()]
 
 
 def test_constants_have_the_values_of_the_code() -> None:
@@ -132,13 +177,12 @@ def test_methods_of_a_protocol_are_all_there(head: str, protocol: type) -> None:
 
 
 def test_commands_of_the_examples_exist() -> None:
-    commands: dict[str, Any] = getattr(typer.main.get_command(app), "commands", {})
     blocks = re.findall(r"^```sh\n(.*?)^```$", ADDING, re.DOTALL | re.MULTILINE)
     lines = [shlex.split(line) for block in blocks for line in block.splitlines()]
     assert len(lines) >= 4
     for program, command, *words in lines:
         assert program == "bench"
-        options = {option for parameter in commands[command].params for option in parameter.opts}
+        options = {option for parameter in COMMANDS[command].params for option in parameter.opts}
         assert {word for word in words if word.startswith("--")} <= options, command
 
 

@@ -1,7 +1,7 @@
 """What the suite itself costs: a Docker start by the suite beside one by a minimal raw client of the Engine socket.
 
-Both are pytest-benchmark benchmarks. Before each round of the one a start of the other is made, so the two are
-interleaved in one run and the ratio does not measure the machine's drift.
+Before each start by the suite one by the raw client is made, so the two are interleaved and their ratio does not
+measure the machine's drift.
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from pytest_benchmark.fixture import BenchmarkFixture
 
 ROUNDS = 25
+LIMIT = 1.1
+"""How much longer a start by the suite may take, as a ratio: what it adds would be in every number it reports."""
 
 
 class RawClient:
@@ -99,7 +101,7 @@ def starts(engines: Engines) -> tuple[Callable[[], float], Callable[[], float]]:
     return by_suite, raw.start
 
 
-def test_start_by_the_suite(
+def test_a_start_by_the_suite_costs_little_more_than_a_raw_one(
     benchmark: BenchmarkFixture, starts: tuple[Callable[[], float], Callable[[], float]]
 ) -> None:
     by_suite, raw = starts
@@ -108,12 +110,6 @@ def test_start_by_the_suite(
     benchmark.pedantic(
         lambda: suite_s.append(by_suite()), setup=lambda: raw_s.append(raw()), rounds=ROUNDS, warmup_rounds=1
     )
-    ratio = statistics.median(suite_s) / statistics.median(raw_s)
-    benchmark.extra_info["ratio of medians, suite / raw client, requested→ready"] = round(ratio, 4)
-
-
-def test_start_by_a_raw_client(
-    benchmark: BenchmarkFixture, starts: tuple[Callable[[], float], Callable[[], float]]
-) -> None:
-    by_suite, raw = starts
-    benchmark.pedantic(raw, setup=lambda: by_suite() and None, rounds=ROUNDS, warmup_rounds=1)
+    ratio = statistics.median(ours / theirs for ours, theirs in zip(suite_s, raw_s, strict=True))
+    benchmark.extra_info["suite / raw client, requested→ready, median of pairs"] = round(ratio, 4)
+    assert ratio < LIMIT
