@@ -146,6 +146,10 @@ class Hypervisor:
         """Let them run on."""
         self._asked(domain.resume)
 
+    def domains(self) -> tuple[str, ...]:
+        """Return the names of all domains that this connection knows, running or only defined: virsh list --all."""
+        return tuple(str(domain.name()) for domain in self._asked(self._connection.listAllDomains))
+
     def set_memory(self, domain: Any, size: int) -> None:
         """Ask the guest's balloon to leave it so many bytes: virsh setmem --live. Returns before the guest obeyed."""
         self._asked(domain.setMemoryFlags, size // 1024, self._libvirt.VIR_DOMAIN_AFFECT_LIVE)

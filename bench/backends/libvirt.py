@@ -16,6 +16,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import psutil
+
 from bench.backends import kvm_proof
 from bench.backends.base import Availability, Session
 from bench.backends.common import Nest
@@ -288,8 +290,22 @@ class LibvirtBackend:
 
     def control_plane(self) -> tuple[int, ...]:
         """Return libvirt's daemons; none when the driver is embedded."""
-        daemon = any(hypervisor.embedded is None for hypervisor in self._hypervisors.values())
-        return find_daemons() if daemon else ()
+        return find_daemons() if self._hypervisors and not self.embedded() else ()
+
+    def embedded(self) -> bool:
+        """Say whether libvirt's driver runs inside this process: no connection goes to a daemon."""
+        inside = [hypervisor.embedded is not None for hypervisor in self._hypervisors.values()]
+        return bool(inside) and all(inside)
+
+    def kept(self) -> tuple[str, ...]:
+        """Return the domains of this run that libvirt still knows, and the QEMUs that run as one of them."""
+        prefix = f"bench-{self._opened().run_id[-6:]}-"
+        domains = [name for hypervisor in self._hypervisors.values() for name in hypervisor.domains()]
+        started = [(p.pid, word) for p in psutil.process_iter(["cmdline"]) for word in p.info["cmdline"] or ()]
+        return (
+            *(f"domain {name}" for name in domains if name.startswith(prefix)),
+            *(f"process {pid}" for pid, word in started if word.startswith(f"guest={prefix}")),
+        )
 
     def facts(self) -> Mapping[str, str]:
         """Return libvirt's and QEMU's versions, the address, and what is known of KVM."""

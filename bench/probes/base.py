@@ -6,11 +6,13 @@ import contextlib
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import Protocol, runtime_checkable
 
 from bench.backends.base import Backend, Instance, Session
 from bench.clock import Event, Timeline
 from bench.errors import InstanceDied, InstanceError, StartTimeout
 from bench.plan import Trial
+from bench.probes.tools import tail
 from bench.sample import Sample, Status
 from bench.scenario import Metric, Subject
 from bench.units import Unit
@@ -86,6 +88,45 @@ Probe = Callable[[Workbench], Iterator[Sample]]
 def status_of(error: InstanceError) -> Status:
     """Return how a trial that ended with this error is recorded."""
     return Status.TIMEOUT if isinstance(error, StartTimeout) else Status.FAILED
+
+
+def run_inside(instance: Instance, command: str, patience_s: float) -> str:
+    """Run a shell command inside an instance; return what it printed.
+
+    Raises:
+        InstanceError: it failed, did not end in time, or the instance did.
+    """
+    code, output = instance.channel.run(command, patience_s)
+    text = output.decode("utf-8", "replace")
+    if code:
+        raise InstanceError(f"{' '.join(command.split()[:2])[:80]} inside ended with {code}: {tail(text)}")
+    return text
+
+
+def minus(first: int | None, second: int | None) -> int | None:
+    """Return first - second; None where one of them is unknown."""
+    return None if first is None or second is None else first - second
+
+
+@runtime_checkable
+class Embedded(Protocol):
+    """A backend whose engine may run inside the suite's own process instead of a daemon's."""
+
+    def embedded(self) -> bool:
+        """Say whether it does."""
+        ...
+
+
+def is_embedded(backend: Backend) -> bool:
+    """Say whether the backend's engine runs inside the suite's own process."""
+    return isinstance(backend, Embedded) and backend.embedded()
+
+
+def no_daemon(backend: Backend) -> str:
+    """Return why a backend without daemons has no figures of a control plane."""
+    if is_embedded(backend):
+        return "libvirt's driver runs inside the suite's own process and idles with it"
+    return "no daemon of an engine is involved"
 
 
 def _quoted(words: str) -> str:

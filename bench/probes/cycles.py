@@ -23,21 +23,30 @@ class Cycle:
     Attributes:
         due_ns: when it was due to arrive; None where each cycle waits for another one to end.
         requested_ns, ready_ns, removed_ns: None where it did not come that far.
-        status, reason: how it failed, if it did.
+        looked: the suite looked at its processes before it was removed, which took time.
+        status, reason: how it failed, if it did; SKIPPED: there was no room, it was turned away.
     """
 
     due_ns: int | None = None
     requested_ns: int | None = None
     ready_ns: int | None = None
     removed_ns: int | None = None
+    looked: bool = False
     status: Status = Status.OK
     reason: str = ""
 
+    @property
+    def turned_away(self) -> bool:
+        """Whether there was no room for it."""
+        return self.status is Status.SKIPPED
+
     def seconds(self, start: str, end: str) -> float | None:
-        """Return t(end) - t(start) in seconds by the events' names; "arrival" is the instant it was due."""
-        instants = {
-            "arrival": self.due_ns, "requested": self.requested_ns, "ready": self.ready_ns, "removed": self.removed_ns,
-        }  # fmt: skip
+        """Return t(end) - t(start) in seconds by the events' names; "arrival" is the instant it was due.
+
+        None where it did not come that far, and for the removal of one that was looked at.
+        """
+        removed = None if self.looked else self.removed_ns
+        instants = {"arrival": self.due_ns, "requested": self.requested_ns, "ready": self.ready_ns, "removed": removed}
         first, last = instants[start], instants[end]
         return None if first is None or last is None else (last - first) / 1e9
 
@@ -51,21 +60,25 @@ def due_at(began_ns: int, rate: float, number: int) -> int:
     return began_ns + round(number / rate * 1e9)
 
 
-def quantile(values: Sequence[float], share: float) -> float | None:
-    """Return the smallest value that at least this share of the values do not exceed; None if they are too few."""
-    if len(values) < NEEDED[share]:
-        return None
-    return sorted(values)[max(1, math.ceil(share * len(values))) - 1]
+def quantile(values: Sequence[float], share: float, beyond: int = 0) -> float | None:
+    """Return the smallest value that at least this share of all do not exceed.
+
+    None if they are too few, or if it is one of those of which only that they lie beyond every value is known.
+
+    Args:
+        values: those that are known.
+        share: 0.5, 0.95 or 0.99.
+        beyond: how many more there were whose value is none, and later than any: who was turned away waits for ever.
+    """
+    count = len(values) + beyond
+    place = max(1, math.ceil(share * count))
+    return sorted(values)[place - 1] if count >= NEEDED[share] and place <= len(values) else None
 
 
-def per_second(cycles: Sequence[Cycle]) -> float | None:
-    """Return whole cycles per second, from the first request to the last removal; None if there is none."""
-    whole = [c for c in cycles if c.status is Status.OK and c.removed_ns is not None]
-    asked = [c.requested_ns for c in cycles if c.requested_ns is not None]
-    ended = [c.removed_ns for c in whole if c.removed_ns is not None]
-    if not ended or max(ended) <= min(asked):
-        return None
-    return len(whole) / ((max(ended) - min(asked)) / 1e9)
+def per_second(cycles: Sequence[Cycle], seconds: float) -> float | None:
+    """Return whole cycles per second of all the time they took, the failed ones' too; None if none was whole."""
+    whole = sum(cycle.removed_ns is not None for cycle in cycles)
+    return whole / seconds if whole else None
 
 
 def drift(values: Sequence[float]) -> float | None:

@@ -16,7 +16,7 @@ from bench.clock import Event
 from bench.collectors.cgroup import Group, cpu_group, read_cpu_ns
 from bench.collectors.cpu import Held, Reading, Use, between, read_held, read_use
 from bench.errors import InstanceDied, InstanceError
-from bench.probes.base import Workbench, status_of
+from bench.probes.base import Workbench, is_embedded, no_daemon, status_of
 from bench.sample import Sample, Status
 
 TOTAL = "total"
@@ -47,12 +47,14 @@ class Moment:
         use: clocks and counters of all of them.
         held: memory by part; None where a process could not be read.
         group_ns: CPU time of the instance's control group, nanoseconds; None: it has none of its own.
+        suite_ns: CPU time of the suite's own process, nanoseconds.
     """
 
     parts: Parts
     use: Reading
     held: Mapping[str, Held | None]
     group_ns: int | None
+    suite_ns: int
 
 
 def idle(bench: Workbench) -> Iterator[Sample]:
@@ -68,6 +70,8 @@ def idle(bench: Workbench) -> Iterator[Sample]:
                 yield bench.missing(name, error.message, status_of(error), part=part, instances="1")
         raise
     yield from _parts(bench, before, after, "1")
+    if is_embedded(bench.backend):
+        yield _inside(bench, before, after)
     yield from _group(bench, before, after)
     yield bench.sample("window", _use(before, after, TOTAL).seconds)
 
@@ -92,7 +96,7 @@ def _with_instance(bench: Workbench, window_s: float, patience_s: float) -> tupl
 def _without_instance(bench: Workbench, window_s: float, patience_s: float) -> Iterator[Sample]:
     """Yield what the engine's daemons use when there is nothing to run: the control plane's fixed part."""
     if not bench.backend.control_plane():
-        reason = "no daemon of an engine is involved"
+        reason = no_daemon(bench.backend)
         yield from (bench.missing(n, reason, part=Role.CONTROL_PLANE, instances="0") for n in (*_RATES, *_DRIFTS))
         return
 
@@ -138,7 +142,8 @@ def _watch(members: Callable[[], Parts], group: Group | None, window_s: float) -
 
 def _moment(parts: Parts, held: Mapping[str, Held | None], group: Group | None) -> Moment:
     group_ns = None if group is None else read_cpu_ns(group)
-    return Moment(parts=parts, use=read_use(_everybody(parts)), held=held, group_ns=group_ns)
+    suite_ns = time.process_time_ns()
+    return Moment(parts=parts, use=read_use(_everybody(parts)), held=held, group_ns=group_ns, suite_ns=suite_ns)
 
 
 def _everybody(parts: Parts) -> list[int]:
@@ -191,6 +196,13 @@ def _drifts(bench: Workbench, before: Moment, after: Moment, part: str, instance
     for name, grown in (("pss-drift", last.pss - first.pss), ("anon-drift", last.anon - first.anon)):
         sample = bench.sample(name, grown * per_hour, part=part, instances=instances)
         yield replace(sample, low=(grown - first.slack) * per_hour, high=(grown + last.slack) * per_hour)
+
+
+def _inside(bench: Workbench, before: Moment, after: Moment) -> Sample:
+    """Return why an engine inside the suite's own process has no CPU time of its own, and what it is at most."""
+    most = (after.suite_ns - before.suite_ns) / 1e9 / _use(before, after, TOTAL).seconds * HOUR_S
+    reason = f"{no_daemon(bench.backend)}: at most {most:.3g} CPU s/h, all that the suite itself used meanwhile"
+    return bench.missing("cpu", reason, part=Role.CONTROL_PLANE, instances="1")
 
 
 def _group(bench: Workbench, before: Moment, after: Moment) -> Iterator[Sample]:

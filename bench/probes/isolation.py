@@ -22,7 +22,7 @@ from bench.backends.base import Instance
 from bench.clock import Event
 from bench.errors import InstanceError
 from bench.probes import looking
-from bench.probes.base import Workbench, status_of
+from bench.probes.base import Workbench, run_inside, status_of
 from bench.probes.looking import Host, View
 from bench.rootfs.agent import look_binary
 from bench.sample import Sample, Status
@@ -66,11 +66,7 @@ class Lookout:
         Raises:
             InstanceError: it failed, or the instance did.
         """
-        code, output = self.instance.channel.run(command, _LOOK_S)
-        text = output.decode("utf-8", "replace")
-        if code:
-            raise InstanceError(f"{' '.join(command.split()[:2])[:80]} inside ended with {code}: {text[-200:]}")
-        return text
+        return run_inside(self.instance, command, _LOOK_S)
 
     def look(self, *words: str) -> View:
         """Look around inside."""

@@ -12,7 +12,7 @@ from bench.runner import run_trial
 from bench.sample import Phase, Sample, Status
 from tests.conftest import Engines
 
-FEW = {"one-by-one": 2, "parallel": 6, "scheduled": 3, "rate": 4}
+FEW = {"one-by-one": 2, "parallel": 6, "scheduled": 3, "rate": 4, "warm-up": 1}
 
 
 def churned(engines: Engines, name: str, mode: str) -> list[Sample]:
@@ -25,6 +25,10 @@ def churned(engines: Engines, name: str, mode: str) -> list[Sample]:
         profile=engines.catalogue.profiles["quick"], expected_s=1.0,
     )  # fmt: skip
     return list(run_trial(trial, engines.backend(subject), engines.session).samples)
+
+
+def rate(name: str) -> str:
+    return "3" if name.startswith("vm-") else "4"
 
 
 def value(samples: list[Sample], metric: str) -> float:
@@ -43,10 +47,14 @@ def test_cycles_are_whole_and_leave_nothing(engines: Engines, name: str, mode: s
     assert value(samples, "failures") == 0
     assert value(samples, "leftovers") == 0, next(s.reason for s in samples if s.metric == "leftovers")
     assert value(samples, "cycles-per-second") > 0
-    ready = [s.value for s in samples if s.metric == "requested→ready" and s.value and not s.params]
-    whole = [s.value for s in samples if s.metric == "requested→removed" and s.value and not s.params]
-    assert len(ready) == len(whole) == value(samples, "cycles")
+    ready, whole = (
+        [s.value for s in samples if s.metric == metric and s.value and "part" not in s.params]
+        for metric in ("requested→ready", "requested→removed")
+    )
+    # One of five was looked at: how long it took to remove is not told.
+    assert len(ready) == value(samples, "cycles") <= len(whole) + 2
     assert max(ready) < max(whole)
+    assert {s.params.get("rate") for s in samples} == {{"scheduled": rate(name)}.get(mode)}
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -24,6 +25,17 @@ def test_a_quantile_is_numpys_or_withheld(values: list[float], share: float) -> 
         assert found == np.quantile(values, share, method="inverted_cdf")
 
 
+@given(times, st.integers(0, 50), st.sampled_from(sorted(NEEDED)))
+def test_who_waits_for_ever_waits_longer_than_any(values: list[float], beyond: int, share: float) -> None:
+    found = quantile(values, share, beyond)
+    everybody = [*values, *[math.inf] * beyond]
+    if len(everybody) < NEEDED[share]:
+        assert found is None
+    else:
+        true = np.quantile(everybody, share, method="inverted_cdf")
+        assert found == (None if math.isinf(true) else true)
+
+
 @pytest.mark.parametrize(("share", "needed"), [(0.95, 20), (0.99, 100)])
 def test_too_few_values_have_no_tail(share: float, needed: int) -> None:
     assert quantile([1.0] * (needed - 1), share) is None
@@ -43,13 +55,20 @@ def cycle(asked: float, ready: float, gone: float) -> Cycle:
     return Cycle(requested_ns=round(asked * 1e9), ready_ns=round(ready * 1e9), removed_ns=round(gone * 1e9))
 
 
-def test_speed_is_whole_cycles_over_the_time_from_the_first_request_to_the_last_removal() -> None:
+def test_speed_is_whole_cycles_over_the_time_of_all() -> None:
     overlapping = [cycle(1, 2, 3), cycle(1, 2, 5), cycle(3, 4, 4)]
-    assert per_second(overlapping) == pytest.approx(3 / 4)
+    assert per_second(overlapping, 4.0) == pytest.approx(3 / 4)
     lost = Cycle(requested_ns=0, status=Status.FAILED, reason="no")
-    assert per_second([*overlapping, lost]) == pytest.approx(3 / 5), "a failed cycle took time and counts for nothing"
-    assert per_second([lost]) is None
-    assert per_second([]) is None
+    assert per_second([*overlapping, lost], 64.0) == pytest.approx(3 / 64), "it took time and counts for nothing"
+    assert per_second([lost], 1.0) is None
+    assert per_second([], 1.0) is None
+
+
+def test_one_that_was_looked_at_has_no_time_of_removal_and_was_whole() -> None:
+    looked = replace(cycle(1, 2, 3), looked=True)
+    assert looked.seconds("requested", "ready") == 1.0
+    assert looked.seconds("requested", "removed") is None
+    assert per_second([looked], 2.0) == 0.5
 
 
 def test_latency_counts_from_when_it_was_due() -> None:

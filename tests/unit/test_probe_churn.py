@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from bench.backends.fake import FakeBackend, FakeInstance
 from bench.clock import Event
 from bench.errors import InstanceDied
 from bench.plan import Trial
-from bench.probes import churn, churner
+from bench.probes import churn, churner, remains
 from bench.probes.base import Workbench
 from bench.probes.ramp import State
 from bench.runner import run_trial
@@ -67,25 +68,31 @@ def session(tmp_path: Path) -> Session:
     return Session(run_id="test-000000", directory=tmp_path / "run", scratch=tmp_path / "scratch", cache=tmp_path)
 
 
-def trial(mode: str, **settings: float) -> Trial:
-    told = {"one-by-one": 4, "parallel": 8, "scheduled": 8, "rate": 20, "at-once": 16, **settings}
+def trial(mode: str, options: Mapping[str, str | int] = MappingProxyType({}), /, **settings: float) -> Trial:
+    told = {"one-by-one": 4, "parallel": 8, "scheduled": 8, "rate": 20, "at-once": 16, "warm-up": 0, **settings}
     scenario = load().scenarios["churn"].model_copy(update={"settings": told})
-    subject = Subject(name="slow", title="s", backend="fake", options={"ready_s": "0.0001"})
+    subject = Subject(name="slow", title="s", backend="fake", options={"ready_s": "0.0001", **options})
     return Trial(
         index=0, scenario=scenario, subject=subject, params={"mode": mode}, block=0, position=0, phase=Phase.MEASURE,
         profile=Profile(name="quick", blocks=1, warmup=0), expected_s=1.0,
     )  # fmt: skip
 
 
-def run(backend: FakeBackend, session: Session, mode: str, **settings: float) -> list[Sample]:
+def run(
+    backend: FakeBackend, session: Session, mode: str, options: Mapping[str, str | int] = MappingProxyType({}), /,
+    **settings: float,
+) -> list[Sample]:  # fmt: skip
     backend.open(session)
-    planned = trial(mode, **settings)
+    planned = trial(mode, options, **settings)
     backend.prepare(planned.subject)
     return list(run_trial(planned, backend, session).samples)
 
 
 def values(samples: list[Sample], metric: str, **params: str) -> list[float]:
-    return [s.value for s in samples if s.metric == metric and s.params == params and s.value is not None]
+    def fits(sample: Sample) -> bool:
+        return sample.metric == metric and {k: v for k, v in sample.params.items() if k != "rate"} == params
+
+    return [s.value for s in samples if fits(s) and s.value is not None]
 
 
 def only(samples: list[Sample], metric: str) -> Sample:
@@ -141,10 +148,28 @@ def test_waiting_in_the_queue_is_in_the_latency(session: Session) -> None:
 def test_where_there_is_no_room_an_arrival_is_turned_away_and_counted(session: Session) -> None:
     backend = Slow(0.12)
     samples = run(backend, session, "scheduled", scheduled=6, rate=20, **{"at-once": 1})
-    refused = [s for s in samples if s.metric == "arrival→removed" and s.status is Status.FAILED]
-    assert only(samples, "failures").value == len(refused) > 0
-    assert {s.reason for s in refused} == {"turned away: 1 were under way"}
+    refused = [s for s in samples if s.reason == "turned away: 1 were under way"]
+    assert only(samples, "turned-away").value == len(refused) > 0
+    assert {(s.metric, s.status) for s in refused} == {("arrival→removed", Status.SKIPPED)}
+    assert only(samples, "failures").value == 0, "it is what was found, no failure"
     assert len(backend.asked_at) + len(refused) == 6
+
+
+def test_who_was_turned_away_is_in_the_quantiles(session: Session) -> None:
+    # Each takes the time of six arrivals: of every seven or so, one is let in.
+    samples = run(Slow(0.3), session, "scheduled", scheduled=8, rate=20, **{"at-once": 1})
+    median = next(s for s in samples if s.metric == "arrival→ready" and s.params.get("part") == "p50")
+    assert (median.status, median.value) == (Status.SKIPPED, None)
+    assert "of 8 arrivals were turned away" in median.reason
+
+
+def test_the_rate_is_said_and_machines_have_their_own(session: Session) -> None:
+    none, machine = dict[str, str](), {"accelerator": "tcg"}
+    rates = {"machine-rate": 10, "machine-scheduled": 2}
+    for options, rate in ((none, "20"), (machine, "10")):
+        samples = run(Slow(0.001), session, "scheduled", options, scheduled=2, **rates)
+        assert {s.params.get("rate") for s in samples} == {rate}
+    assert {s.params.get("rate") for s in run(Slow(0.001), session, "one-by-one")} == {None}
 
 
 def test_a_host_without_memory_turns_arrivals_away(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -152,10 +177,65 @@ def test_a_host_without_memory_turns_arrivals_away(session: Session, monkeypatch
     backend = Slow(0.01)
     samples = run(backend, session, "scheduled", scheduled=3)
     assert backend.asked_at == []
-    assert only(samples, "failures").value == 3
+    assert only(samples, "turned-away").value == 3
     assert only(samples, "cycles-per-second").status is Status.FAILED
     turned_away = [s.reason for s in samples if s.metric == "arrival→removed" and s.reason.startswith("turned away")]
     assert turned_away == ["turned away: one more would leave less than 1024 MiB of memory available"] * 3
+
+
+def test_workers_side_by_side_ask_for_room_too(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    state = State(total=4096 * MIB, available=2200 * MIB, pressure=0.0)
+    monkeypatch.setattr(churner, "read_state", lambda: state)
+    backend = Slow(0.1)
+    guest: Mapping[str, str | int] = {"accelerator": "kvm", "memory_mib": 512}
+    samples = run(backend, session, "parallel-4", guest, **{"machine-parallel": 8})
+    # The floor is 1024 MiB; two guests may take 1024 MiB, a third one would reach below it.
+    assert backend.most == 2
+    assert only(samples, "turned-away").value == 8 - len(backend.asked_at) > 0
+    assert "less than 1024 MiB" in next(s.reason for s in samples if s.status is Status.SKIPPED)
+
+
+def test_there_are_no_more_workers_than_cycles(session: Session) -> None:
+    assert only(run(Slow(0.001), session, "parallel-64", parallel=3), "at-once").value == 3
+
+
+def test_the_time_of_a_cycle_that_fails_counts(session: Session) -> None:
+    samples = run(Slow(0.1, dying=(3, 4, 5, 6)), session, "one-by-one", **{"one-by-one": 6})
+    assert only(samples, "failures").value == 4
+    assert values(samples, "cycles-per-second")[0] < 2 / 0.6 + 0.01, "two whole ones in the time of six"
+
+
+def test_the_first_cycles_of_an_engine_with_daemons_do_not_count(session: Session) -> None:
+    with child(SLEEPER) as daemon:
+        backend = Keepers(daemons=[daemon.pid])
+        samples = run(backend, session, "one-by-one", **{"warm-up": 3})
+    assert (backend.launched, only(samples, "cycles").value) == (7, 4)
+    backend = Keepers()
+    assert only(run(backend, session, "one-by-one", **{"warm-up": 3}), "cycles").value == backend.launched == 4
+
+
+def test_the_suites_own_looking_is_in_no_latency(session: Session) -> None:
+    class Shown(Slow):
+        looks = 0
+
+        def launch(self, subject: Subject) -> FakeInstance:
+            instance = super().launch(subject)
+
+            def processes() -> Mapping[Role, tuple[int, ...]]:
+                self.looks += 1
+                time.sleep(0.2)
+                return {}
+
+            instance.processes = processes  # type: ignore[method-assign]
+            return instance
+
+    backend = Shown(0.001)
+    samples = run(backend, session, "one-by-one", **{"one-by-one": 11})
+    assert backend.looks == 2
+    assert len(values(samples, "requested→ready")) == 11
+    whole = values(samples, "requested→removed")
+    assert len(whole) == 9
+    assert max(whole) < 0.2
 
 
 def test_failures_are_kept_beside_the_others(session: Session) -> None:
@@ -163,7 +243,7 @@ def test_failures_are_kept_beside_the_others(session: Session) -> None:
     lost = [s for s in samples if s.metric == "requested→removed" and s.status is Status.FAILED]
     assert [s.reason for s in lost] == ["it died young"] * 2
     assert only(samples, "failures").value == 2
-    assert len(values(samples, "requested→removed")) == 3
+    assert len(values(samples, "requested→ready")) == 3
 
 
 def test_a_drift_is_told_of_enough_cycles(session: Session) -> None:
@@ -192,14 +272,52 @@ def test_what_stays_behind_is_counted_and_named(session: Session, monkeypatch: p
             (session.directory / f"bench-000000-{self.launched}").mkdir()
             return super().launch(subject)
 
-    monkeypatch.setattr(churner, "_LINGER_S", 0.1)
+    monkeypatch.setattr(remains, "_LINGER_S", 0.1)
     with child(SLEEPER) as survivor:
-        samples = run(Messy({Role.WORKLOAD: (survivor.pid,)}), session, "one-by-one", **{"one-by-one": 2})
+        samples = run(Messy({Role.WORKLOAD: (survivor.pid,)}), session, "one-by-one", **{"one-by-one": 5})
     left = only(samples, "leftovers")
-    assert left.value is not None
-    assert left.value >= 3
+    assert left.value == 6, "five directories and a process"
     assert f"process {survivor.pid}" in left.reason
     assert "bench-000000-1" in left.reason
+
+
+class Forgetful(FakeBackend):
+    """Its engine still has what it names."""
+
+    still: tuple[str, ...] = ()
+
+    def kept(self) -> tuple[str, ...]:
+        return self.still
+
+
+def test_groups_devices_and_engines_are_asked_too(
+    session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remains, "_LINGER_S", 0.1)
+    ports = tmp_path / "sys/class/net/bench000000/brif"
+    ports.mkdir(parents=True)
+    (ports / "veth-before").touch()
+    (tmp_path / "sys/fs/cgroup/cpu/bench-000000-1").mkdir(parents=True)
+    backend = Forgetful()
+    traces = remains.Remains(session, backend, tmp_path)
+    assert traces.left() == []
+    backend.still = ("container bench-000000-2",)
+    (ports / "veth-after").touch()
+    for group in ("cpu/bench-000000-2", "memory/bench-000000-2", "machine-qemu\\x2d1\\x2dbench\\x2d000000\\x2d3.scope"):
+        (tmp_path / "sys/fs/cgroup" / group).mkdir(parents=True)
+    (tmp_path / "sys/fs/cgroup/bench-999999-1").mkdir()
+    assert traces.left() == [
+        "container bench-000000-2", "control group bench-000000-2",
+        "control group machine-qemu-1-bench-000000-3.scope", "network device veth-after",
+    ]  # fmt: skip
+
+
+def test_what_vanishes_in_time_is_not_left_over(session: Session) -> None:
+    traces = remains.Remains(session, FakeBackend())
+    late = session.directory / "bench-000000-1"
+    late.mkdir()
+    threading.Timer(0.3, late.rmdir).start()
+    assert traces.left() == []
 
 
 def test_an_interrupted_run_starts_nothing_more(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:

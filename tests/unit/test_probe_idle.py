@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Mapping
@@ -126,6 +127,20 @@ def test_without_daemons_or_processes_it_says_so(session: Session) -> None:
     assert samples["cpu", "control-plane", "0"].reason == "no daemon of an engine is involved"
     assert samples["cpu", "total", "1"].reason == "it has no process on this host"
     assert {s.metric for s in samples.values()} == {m.name for m in load().scenarios["idle"].metrics}
+
+
+def test_an_engine_inside_the_suite_is_said_and_bounded(session: Session) -> None:
+    class Inside(Keepers):
+        def embedded(self) -> bool:
+            return True
+
+    with child(SLEEPER) as asleep:
+        samples = measured(Inside({Role.VMM: (asleep.pid,)}), session)
+    fixed, meanwhile = samples["cpu", "control-plane", "0"], samples["cpu", "control-plane", "1"]
+    assert fixed.reason == "libvirt's driver runs inside the suite's own process and idles with it"
+    assert (meanwhile.status, meanwhile.value) == (Status.UNSUPPORTED, None)
+    [most] = re.findall(r"at most (\S+) CPU s/h", meanwhile.reason)
+    assert 0 < float(most) < 1000
 
 
 def test_the_groups_own_account_stands_beside(
