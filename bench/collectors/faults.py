@@ -18,12 +18,15 @@ class Faults:
 
 
 def read_faults(pids: Iterable[int], proc: Path = PROC) -> Faults | None:
-    """Return the faults of these processes and of the children they waited for; None if none can be read.
+    """Return the faults of these processes and of the children they waited for; None if one of them cannot be read.
 
     minflt, cminflt, majflt and cmajflt of /proc/PID/stat (proc_pid_stat(5)).
     """
-    found = [counts for pid in dict.fromkeys(pids) if (counts := _of(pid, proc)) is not None]
-    return Faults(minor=sum(m for m, _ in found), major=sum(m for _, m in found)) if found else None
+    found = [_of(pid, proc) for pid in dict.fromkeys(pids)]
+    known = [counts for counts in found if counts is not None]
+    if not known or len(known) < len(found):
+        return None
+    return Faults(minor=sum(minor for minor, _ in known), major=sum(major for _, major in known))
 
 
 def _of(pid: int, proc: Path) -> tuple[int, int] | None:

@@ -2,8 +2,8 @@
 
 What is timed is the resumption alone: whatever has to live first is brought up before the clock starts. Then the
 workload is asked, one request after another, by PING: the agent inside makes one HTTP request and says READY. The
-first hundred are set beside the next hundred, and the page faults of the processes on the host are counted: pages
-that come back late make the first requests slow.
+first hundred are set beside the next hundred, sum beside sum, and the page faults of the processes on the host are
+counted: until it is ready, and during the first hundred, for pages that come back late make the first requests slow.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ _ASLEEP_S = 0.5
 """How long it sleeps: whatever was on its way has arrived by then."""
 
 _ANSWER_S = 10.0
+_ATTEMPTS = 3
 
 
 def restore(bench: Workbench) -> Iterator[Sample]:
@@ -48,17 +49,25 @@ def restore(bench: Workbench) -> Iterator[Sample]:
 
 
 def _requests(bench: Workbench, instance: Instance, before: Faults | None) -> Iterator[Sample]:
-    """Yield what the first requests took beyond what they take later, and the page faults up to then."""
+    """Yield what the first requests took beyond what the next ones take, and the page faults until and among them."""
+    awake = _faults(instance)
     first = [round_trip(bench, instance) for _ in range(REQUESTS)]
     after = _faults(instance)
-    steady = statistics.median(round_trip(bench, instance) for _ in range(REQUESTS))
+    following = [round_trip(bench, instance) for _ in range(REQUESTS)]
     yield bench.sample("first-request", first[0])
     yield bench.sample("first-requests", sum(first))
-    yield bench.sample("steady-request", steady)
-    yield bench.sample("first-requests-extra", sum(first) - REQUESTS * steady)
+    yield bench.sample("steady-request", statistics.median(following))
+    yield bench.sample("first-requests-extra", sum(first) - sum(following))
     for name in ("minor", "major"):
-        known = before is not None and after is not None
-        yield bench.sample(f"{name}-faults", getattr(after, name) - getattr(before, name) if known else None)
+        yield _counted(bench, f"{name}-faults-waking", name, before, awake)
+        yield _counted(bench, f"{name}-faults", name, awake, after)
+
+
+def _counted(bench: Workbench, metric: str, name: str, before: Faults | None, after: Faults | None) -> Sample:
+    """Return by how much one kind of faults grew."""
+    if before is None or after is None:
+        return bench.missing(metric, "it has no process on this host, or one ended while its faults were read")
+    return bench.sample(metric, getattr(after, name) - getattr(before, name))
 
 
 def round_trip(bench: Workbench, instance: Instance) -> float:
@@ -80,7 +89,12 @@ def round_trip(bench: Workbench, instance: Instance) -> float:
 
 
 def _faults(instance: Instance) -> Faults | None:
-    return read_faults(pid for pids in instance.processes().values() for pid in pids)
+    """Read the faults of all its processes; one may end between being listed and being read: look again."""
+    for _ in range(_ATTEMPTS):
+        faults = read_faults(pid for pids in instance.processes().values() for pid in pids)
+        if faults is not None:
+            return faults
+    return None
 
 
 def _always(bench: Workbench) -> None:

@@ -242,6 +242,7 @@ def test_counters_are_the_fields_that_proc_documents(tmp_path: Path) -> None:
     faults = read_faults([7], tmp_path)
     assert faults is not None
     assert (faults.minor, faults.major) == (10 + 11, 12 + 13)
+    assert read_faults([7, 8], tmp_path) is None, "without the faults of one the sum is none"
     assert softirq_cpu_s(tmp_path) == pytest.approx(700 * tick)
 
 
