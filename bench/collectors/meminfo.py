@@ -58,6 +58,19 @@ def read_available(proc: Path = Path("/proc")) -> int | None:
     return read_meminfo(proc).get("MemAvailable")
 
 
+def merging_scans(sys: Path = Path("/sys")) -> int | None:
+    """Return how often KSM has looked through all it may merge; None where it does not run.
+
+    Documentation/admin-guide/mm/ksm.rst, "run" and "full_scans". A page is merged at the second look at the earliest:
+    the first one remembers what was in it.
+    """
+    try:
+        run, scans = ((sys / "kernel/mm/ksm" / name).read_text("ascii") for name in ("run", "full_scans"))
+        return int(scans) if run.strip() == "1" else None
+    except (OSError, ValueError):
+        return None
+
+
 def settle(
     read: Callable[[], int | None] = read_available,
     *,

@@ -2,22 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from bench.backends.base import Instance, Role
 from bench.collectors.cgroup import Charge, own_group, read_charge
 from bench.collectors.meminfo import parse_meminfo
-from bench.collectors.procfs import Memory, sum_memory, translated_code
+from bench.collectors.procfs import MemoryOf, sum_memory, translated_code
 from bench.errors import InstanceError, Unsupported
 from bench.probes.base import Workbench
+
+ATTEMPTS = 3
+"""How often processes are listed and read again: one may end in between."""
 
 _GUEST_S = 20.0
 
 
-def memory_of(live: Sequence[Instance]) -> Memory | None:
-    """Return the memory of all processes of these instances; None if there is none. One that ended is left out."""
-    pids = [pid for instance in live for of_role in instance.processes().values() for pid in of_role]
-    return sum_memory(pids).memory
+def memory_of(live: Sequence[Instance]) -> MemoryOf:
+    """Return the memory of all processes of these instances, and which of them could not be read."""
+    found = MemoryOf(memory=None)
+    for _ in range(ATTEMPTS):
+        found = sum_memory(pid for instance in live for of_role in instance.processes().values() for pid in of_role)
+        if not found.unread:
+            break
+    return found
+
+
+def pss_of(found: MemoryOf) -> int | None:
+    """Return the PSS of all of them, bytes; None if there is none, or not all could be read: a part is no sum."""
+    return None if found.memory is None or found.unread else found.memory.pss
+
+
+def unread_reason(pids: Iterable[int]) -> str:
+    """Return why a sum over processes is not known."""
+    named = ", ".join(map(str, dict.fromkeys(pids)))
+    return f"processes ended while they were read, or may not be read without root: {named}"
 
 
 def translated_of(live: Sequence[Instance]) -> int | None:

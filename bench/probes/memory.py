@@ -13,16 +13,24 @@ from __future__ import annotations
 import contextlib
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bench.backends.base import Instance, Role
 from bench.clock import Event
 from bench.collectors.cgroup import Charge
-from bench.collectors.meminfo import Settled, read_available, settle
+from bench.collectors.meminfo import Settled, merging_scans, read_available, settle
 from bench.collectors.procfs import MemoryOf, add_up, sum_memory
 from bench.errors import InstanceError, Unsupported
-from bench.probes.accounts import charge_of, guest_figures, memory_of, translated_of
-from bench.probes.base import Workbench, status_of
+from bench.probes.accounts import (
+    ATTEMPTS,
+    charge_of,
+    guest_figures,
+    memory_of,
+    pss_of,
+    translated_of,
+    unread_reason,
+)
+from bench.probes.base import Workbench, minus, no_daemon, status_of
 from bench.probes.memory_load import load
 from bench.sample import Sample, Status
 
@@ -31,7 +39,6 @@ TOTAL = "total"
 
 _DEFINITIONS = ("pss", "uss", "anon", "file", "swap", "hugetlb")
 _CHARGES = ("current", "anon", "file", "kernel")
-_ATTEMPTS = 3
 _SETTLE_S = 6.0
 """A host that does not keep still that long is a busy one: the blocks will show it, waiting will not mend it."""
 _SETTLE_INSTANCES_S = 20.0
@@ -65,6 +72,7 @@ class Level:
 def memory(bench: Workbench) -> Iterator[Sample]:
     """Start idle instances one after another; at each number of the profile wait, read, yield; then the slopes."""
     counts = sorted({count for count in bench.trial.profile.instances if count > 0})
+    scans = merging_scans()
     levels = [_level(bench, (), None)]
     with contextlib.ExitStack() as stack:
         live: list[Instance] = []
@@ -74,6 +82,7 @@ def memory(bench: Workbench) -> Iterator[Sample]:
                 bench.wait(live[-1], Event.READY)
             levels.append(_level(bench, live, levels[0].available))
             yield from _levels(bench, levels[0], levels[-1])
+        note = merging_note(scans, merging_scans(), len(counts))
         # Asking a guest touches its memory: only after the last reading.
         yield from _guest(bench, live[0])
         yield from load(bench, live[0])
@@ -81,17 +90,27 @@ def memory(bench: Workbench) -> Iterator[Sample]:
         yield bench.missing("translated", "no machine is involved")
     if not any(level.charged for level in levels):
         yield from (bench.missing(f"cgroup-{n}", "it has no control group of its own") for n in _CHARGES)
-    yield from _slopes(bench, levels)
-    left = _difference(levels[0].available, _settled(bench, (), None).available)
+    for slope in _slopes(bench, levels):
+        yield replace(slope, reason=note) if note and slope.status is Status.OK else slope
+    left = minus(levels[0].available, _settled(bench, (), None).available)
     yield bench.sample("memavailable-left", left)
+
+
+def merging_note(before: int | None, after: int | None, levels: int) -> str:
+    """Return what KSM makes of a slope, "" where it does not run or had looked twice at every number of instances."""
+    if before is None or after is None or after - before >= 2 * levels:
+        return ""
+    return (
+        f"KSM runs on this host and looked through all memory {after - before} times meanwhile, where {2 * levels} "
+        "would be enough: equal pages may not have been merged yet"
+    )
 
 
 def _settled(bench: Workbench, live: Sequence[Instance], base: int | None) -> Settled:
     """Wait until the instances' own memory keeps still (a guest goes on starting after READY), then the host's."""
 
     def pss() -> int | None:
-        together = memory_of(live)
-        return None if together is None else together.pss
+        return pss_of(memory_of(live))
 
     if live:
         own = settle(pss, scale=pss() or 0, deadline_s=_SETTLE_INSTANCES_S)
@@ -118,7 +137,7 @@ def _level(bench: Workbench, live: Sequence[Instance], base: int | None) -> Leve
 
 def _parts(bench: Workbench, live: Sequence[Instance]) -> dict[str, MemoryOf]:
     """Return the memory of all processes by part. A process may end between being listed and being read: look again."""
-    for attempt in range(_ATTEMPTS):
+    for attempt in range(ATTEMPTS):
         pids: dict[str, list[int]] = {}
         for instance in live:
             for role, of_role in instance.processes().items():
@@ -128,7 +147,7 @@ def _parts(bench: Workbench, live: Sequence[Instance]) -> dict[str, MemoryOf]:
             parts[TOTAL] = add_up(parts.values())
         if daemons := bench.backend.control_plane():
             parts[Role.CONTROL_PLANE] = sum_memory(daemons)
-        if not any(of_part.unread for of_part in parts.values()) or attempt == _ATTEMPTS - 1:
+        if not any(of_part.unread for of_part in parts.values()) or attempt == ATTEMPTS - 1:
             break
     return parts
 
@@ -142,7 +161,7 @@ def _levels(bench: Workbench, base: Level, level: Level) -> Iterator[Sample]:
     if TOTAL not in level.parts:
         for name in _DEFINITIONS:
             yield bench.missing(name, "it has no process on this host", instances=count, part=TOTAL)
-    drop = _difference(base.available, level.available)
+    drop = minus(base.available, level.available)
     yield bench.sample("memavailable-drop", drop, instances=count, part=TOTAL)
     if level.translated is not None:
         yield bench.sample("translated", level.translated, instances=count, part=Role.VMM)
@@ -151,9 +170,7 @@ def _levels(bench: Workbench, base: Level, level: Level) -> Iterator[Sample]:
 
 def _of_processes(bench: Workbench, name: str, of_part: MemoryOf, **params: str) -> Sample:
     if of_part.unread or of_part.memory is None:
-        pids = ", ".join(map(str, of_part.unread))
-        reason = f"processes ended while they were read, or may not be read without root: {pids}"
-        return bench.missing(name, reason, Status.FAILED, **params)
+        return bench.missing(name, unread_reason(of_part.unread), Status.FAILED, **params)
     value = getattr(of_part.memory, name)
     if value is None:
         return bench.missing(name, "this kernel does not tell it in smaps_rollup", Status.UNSUPPORTED, **params)
@@ -193,7 +210,7 @@ def _slopes(bench: Workbench, levels: Sequence[Level]) -> Iterator[Sample]:
     begin at N = 1, because with no instance there is nothing to read.
     """
     base, populated = levels[0], levels[1:]
-    drops = [(level.instances, _difference(base.available, level.available)) for level in levels]
+    drops = [(level.instances, minus(base.available, level.available)) for level in levels]
     yield _slope(bench, "memavailable-slope", drops)
     for name in ("pss", "anon"):
         yield _slope(bench, f"{name}-slope", [(level.instances, _figure(level, TOTAL, name)) for level in populated])
@@ -208,7 +225,7 @@ def _slopes(bench: Workbench, levels: Sequence[Level]) -> Iterator[Sample]:
         yield _slope(bench, "control-plane-slope", daemons)
     else:
         for name in ("control-plane-fixed", "control-plane-slope"):
-            yield bench.missing(name, "no daemon of an engine is involved")
+            yield bench.missing(name, no_daemon(bench.backend))
 
 
 def _slope(bench: Workbench, metric: str, points: Sequence[tuple[int, int | None]]) -> Sample:
@@ -228,8 +245,3 @@ def _figure(level: Level, part: str, name: str) -> int | None:
         return None
     value: int | None = getattr(of_part.memory, name)
     return value
-
-
-def _difference(before: int | None, after: int | None) -> int | None:
-    """Return by how much it fell."""
-    return None if before is None or after is None else before - after

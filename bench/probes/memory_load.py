@@ -19,8 +19,8 @@ from bench.backends.base import Instance, Resizable
 from bench.collectors.cgroup import Charge
 from bench.collectors.meminfo import settle
 from bench.errors import InstanceError, StartTimeout, Unsupported
-from bench.probes.accounts import charge_of, guest_figures, memory_of, translated_of
-from bench.probes.base import Workbench, status_of
+from bench.probes.accounts import charge_of, guest_figures, memory_of, pss_of, translated_of, unread_reason
+from bench.probes.base import Workbench, minus, run_inside, status_of
 from bench.sample import Sample, Status
 
 _MIB = 1 << 20
@@ -52,6 +52,7 @@ class Reading:
     """The host's accounts in one state, bytes; None: unknown.
 
     Attributes:
+        pss: of all its processes; unread: those that could not be read, without which there is no sum.
         guest: MemTotal and MemAvailable as the guest sees them, or the sample that says why there are none.
     """
 
@@ -61,6 +62,7 @@ class Reading:
     charge: Charge | None
     translated: int | None
     guest: tuple[int, int] | Sample
+    unread: tuple[int, ...] = ()
 
     @property
     def own(self) -> int | None:
@@ -80,11 +82,12 @@ def load(bench: Workbench, instance: Instance) -> Iterator[Sample]:
     idle = _read(bench, instance, State.IDLE)
     yield from _told(bench, idle, idle)
     try:
-        holder = _run(instance, hold_command(round(settings["load_mib"]), round(settings["file_mib"]))).split()[-1:]
+        command = hold_command(round(settings["load_mib"]), round(settings["file_mib"]))
+        holder = run_inside(instance, command, _COMMAND_S).split()[-1:]
         loaded = _read(bench, instance, State.LOADED)
         yield from _told(bench, loaded, idle)
-        yield bench.sample("load-taken", _minus(loaded.own, idle.own))
-        _run(instance, release_command(holder))
+        yield _summed(bench, "load-taken", minus(loaded.own, idle.own), (idle, loaded))
+        run_inside(instance, release_command(holder), _COMMAND_S)
     except InstanceError as error:
         yield from _nothing(bench, _RESULTS, error.message, status_of(error))
         return
@@ -119,33 +122,27 @@ def release_command(holder: list[str]) -> str:
     return f"kill {holder[0]} && rm {_FILE}"
 
 
-def _run(instance: Instance, command: str) -> str:
-    """Run a command inside; return what it printed.
-
-    Raises:
-        InstanceError: it failed.
-    """
-    code, output = instance.channel.run(command, _COMMAND_S)
-    text = " ".join(output.decode("utf-8", "replace").split())
-    if code:
-        raise InstanceError(f"the load inside ended with {code}: {text[-200:]}")
-    return text
-
-
 def _read(bench: Workbench, instance: Instance, state: State) -> Reading:
     """Wait until the host's memory keeps still, then read all accounts; the guest last: asking touches its memory."""
     available = settle(scale=64 * _MIB, deadline_s=_SETTLE_S).available
     memory = memory_of([instance])
-    charge, translated = charge_of(instance), translated_of([instance])
-    pss = None if memory is None else memory.pss
     return Reading(
         state=state,
-        pss=pss,
+        pss=pss_of(memory),
+        unread=memory.unread,
         available=available,
-        charge=charge,
-        translated=translated,
+        charge=charge_of(instance),
+        translated=translated_of([instance]),
         guest=_guest(bench, instance, state),
     )
+
+
+def _summed(bench: Workbench, metric: str, value: int | None, of: tuple[Reading, ...], **params: str) -> Sample:
+    """Return a figure that is a sum over all processes in these readings."""
+    unread = [pid for reading in of for pid in reading.unread]
+    if unread:
+        return bench.missing(metric, unread_reason(unread), Status.FAILED, **params)
+    return bench.sample(metric, value, **params)
 
 
 def _guest(bench: Workbench, instance: Instance, state: State) -> tuple[int, int] | Sample:
@@ -160,8 +157,8 @@ def _guest(bench: Workbench, instance: Instance, state: State) -> tuple[int, int
 def _told(bench: Workbench, reading: Reading, idle: Reading) -> Iterator[Sample]:
     """Yield the accounts of one state; the host's MemAvailable by how much it lies below that at rest."""
     state = reading.state
-    yield bench.sample("load-pss", reading.pss, state=state)
-    yield bench.sample("load-memavailable", _minus(idle.available, reading.available), state=state)
+    yield _summed(bench, "load-pss", reading.pss, (reading,), state=state)
+    yield bench.sample("load-memavailable", minus(idle.available, reading.available), state=state)
     charge = reading.charge
     if charge is None or charge.current is None:
         yield bench.missing("load-cgroup", "it has no control group of its own", state=state)
@@ -180,8 +177,8 @@ def _told(bench: Workbench, reading: Reading, idle: Reading) -> Iterator[Sample]
 
 def _balance(bench: Workbench, idle: Reading, loaded: Reading, now: Reading) -> Iterator[Sample]:
     """Yield what is still held of what the load took, and what the host got back."""
-    yield bench.sample("load-kept", _minus(now.own, idle.own), state=now.state)
-    yield bench.sample("load-returned", _minus(loaded.own, now.own), state=now.state)
+    yield _summed(bench, "load-kept", minus(now.own, idle.own), (idle, now), state=now.state)
+    yield _summed(bench, "load-returned", minus(loaded.own, now.own), (loaded, now), state=now.state)
 
 
 def _inflated(bench: Workbench, instance: Instance, idle: Reading, loaded: Reading, after: Reading) -> Iterator[Sample]:
@@ -230,7 +227,3 @@ def _nothing(
     bench: Workbench, names: tuple[str, ...], reason: str, status: Status = Status.UNSUPPORTED, **params: str
 ) -> Iterator[Sample]:
     yield from (bench.missing(name, reason, status, **params) for name in names)
-
-
-def _minus(first: int | None, second: int | None) -> int | None:
-    return None if first is None or second is None else first - second

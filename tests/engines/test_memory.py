@@ -81,19 +81,21 @@ def test_a_guest_that_reports_free_pages_gives_most_of_it_back_by_itself(engines
     assert the(samples, "load-kept", state="after") < 0.5 * the(samples, "load-taken")
 
 
-@pytest.mark.parametrize("name", ["process", "docker"])
+@pytest.mark.parametrize("name", ["process", "docker", "vm-bare"])
 def test_pss_is_what_smem_says(engines: Engines, name: str) -> None:
     bench = engines.workbench(engines.subject(name))
     instance = engines.ready(bench)
     try:
         told = subprocess.run(["smem", "-H", "-c", "pid pss uss rss"], capture_output=True, text=True, check=True)
-        ours = memory_of([instance])
+        found = memory_of([instance])
         pids = {pid for of_role in instance.processes().values() for pid in of_role}
     finally:
         instance.remove()
     rows = [list(map(int, line.split())) for line in told.stdout.splitlines()]
     mine = [row for row in rows if row[0] in pids]
+    ours = found.memory
     assert ours is not None
+    assert found.unread == ()
     assert {row[0] for row in mine} == pids
     for column, figure in ((1, ours.pss), (2, ours.uss), (3, ours.rss)):
         assert figure == pytest.approx(sum(row[column] for row in mine) * 1024, rel=0.05, abs=128 * 1024)

@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from bench.collectors.meminfo import parse_meminfo, read_available, read_meminfo, settle
+from bench.collectors.meminfo import merging_scans, parse_meminfo, read_available, read_meminfo, settle
 
 MIB = 1 << 20
 
@@ -91,3 +91,15 @@ def test_at_the_deadline_it_says_that_it_did_not_keep_still() -> None:
     assert not settled.calm
     assert settled.waited_s == 6.0
     assert settled.available == (1000 - 50) * MIB
+
+
+@pytest.mark.parametrize(
+    ("run", "scans", "told"), [("1\n", "41\n", 41), ("0\n", "41\n", None), ("2\n", "41\n", None), ("1\n", "", None)]
+)
+def test_scans_are_told_where_merging_goes_on(tmp_path: Path, run: str, scans: str, told: int | None) -> None:
+    place = tmp_path / "kernel/mm/ksm"
+    place.mkdir(parents=True)
+    (place / "run").write_text(run)
+    (place / "full_scans").write_text(scans)
+    assert merging_scans(tmp_path) == told
+    assert merging_scans(tmp_path / "nowhere") is None

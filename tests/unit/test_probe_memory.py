@@ -246,6 +246,18 @@ def test_a_process_that_cannot_be_read_makes_the_sum_unknown_not_smaller(session
     assert value(samples, "memavailable-slope") > 0
 
 
+def test_slopes_say_when_equal_pages_may_not_have_been_merged_yet(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scans = iter([10, 13])
+    monkeypatch.setattr(probe, "merging_scans", lambda: next(scans))
+    samples = measured(Holders(), session, trial(1, 2))
+    [slope] = [s for s in samples if s.metric == "pss-slope"]
+    assert slope.status is Status.OK
+    assert slope.reason.startswith("KSM runs on this host and looked through all memory 3 times meanwhile, where 4")
+    assert probe.merging_note(10, 14, 2) == probe.merging_note(None, 3, 2) == probe.merging_note(3, None, 2) == ""
+
+
 def test_one_number_of_instances_gives_no_slope_of_processes(session: Session) -> None:
     samples = measured(Holders(), session, trial(1))
 

@@ -77,11 +77,15 @@ class Ballooned(Sheltering):
 
 
 HELPER = """
-import ctypes, os, subprocess, sys
+import contextlib, ctypes, os, subprocess, sys, time
 ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER
 print("ready", flush=True)
 for line in sys.stdin:
     done = subprocess.run(["sh", "-c", line], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    time.sleep(0.1)
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:  # as the agent does, it takes in whoever ended
+            pass
     print(done.returncode, " ".join(done.stdout.decode("utf-8", "replace").split()), flush=True)
 """
 
@@ -221,6 +225,25 @@ def test_a_load_that_fails_is_a_failure_and_no_zero(tmp_path: Path, helper: subp
 def readings(pss: int, translated: int | None, state: probe.State) -> probe.Reading:
     sample = bench_of(Path()).missing("load-guest-used", "made up")
     return probe.Reading(state=state, pss=pss, available=0, charge=None, translated=translated, guest=sample)
+
+
+def test_a_process_that_cannot_be_read_makes_the_sum_unknown_not_smaller(
+    tmp_path: Path, helper: subprocess.Popen[str]
+) -> None:
+    class Shaded(Sheltering):
+        def processes(self) -> Mapping[Role, tuple[int, ...]]:
+            return {Role.WORKLOAD: (*descendants(self.pid), gone.pid)}
+
+    with subprocess.Popen(["true"]) as gone:
+        gone.wait()
+        instance = Shaded(Helped(tmp_path, helper), Role.WORKLOAD)
+        instance.pid = helper.pid
+        samples = list(probe.load(bench_of(tmp_path), instance))
+    sums = [s for s in samples if s.metric in ("load-pss", "load-taken", "load-kept", "load-returned")]
+    failed = [s for s in sums if s.status is Status.FAILED]
+    assert len(failed) == 6
+    assert all(s.reason.endswith(f"may not be read without root: {gone.pid}") for s in failed)
+    assert value(samples, "load-memavailable", state="loaded") == 100 * MIB
 
 
 def test_translated_code_is_no_memory_of_the_load(tmp_path: Path) -> None:
