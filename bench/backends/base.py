@@ -56,6 +56,7 @@ class DiskUse:
         unique: allocated bytes of this one instance beyond the shared ones.
         virtual: the size the instance believes its disk to have.
         image: allocated bytes of the packed image alone.
+        unknown: why what of this is None could not be weighed; empty: it has no such thing.
     """
 
     download: int | None = None
@@ -66,6 +67,7 @@ class DiskUse:
     layer: int | None = 0
     unique: int | None = None
     virtual: int | None = None
+    unknown: str = ""
 
 
 Watched = Literal["process", "directory", "containers", "qemu", "netdev", "cgroup"]
@@ -279,7 +281,11 @@ class Backend(Protocol):
         ...
 
     def files(self, subject: Subject) -> tuple[Path, ...]:
-        """Return the files and trees that a start reads and no running daemon holds: what cold and warm are about."""
+        """Return the files and trees that a start reads and no running daemon holds: what cold and warm are about.
+
+        Raises:
+            Unsupported: its engine keeps them where they cannot be named.
+        """
         ...
 
     def pool(self, subject: Subject) -> Path | None:

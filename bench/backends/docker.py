@@ -6,8 +6,8 @@ import contextlib
 import functools
 import os
 import shutil
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from bench.backends.docker_engine import DockerEngine, find_engine
 from bench.backends.docker_instance import DockerInstance
 from bench.backends.dockerd import PrivateDockerd
 from bench.collectors.pool import tree_use
-from bench.errors import BackendUnavailable, InstanceError
+from bench.errors import BackendUnavailable, InstanceError, Unsupported
 from bench.rootfs.agent import PATH_INSIDE
 from bench.rootfs.build import Tree, build_tree, load_recipe
 from bench.rootfs.download import compressed_bytes
@@ -174,23 +174,41 @@ class DockerBackend:
         return Path(self.engine.address.removeprefix("unix://")), image.tag, fill_in(image.tree.recipe.app, PORT)
 
     def disk(self, subject: Subject, container: Mapping[str, Any]) -> DiskUse:
-        """Return bytes as the storage driver keeps them; None where it does not tell its directories."""
+        """Return bytes as the storage driver keeps them; None and why where it does not tell its directories.
+
+        Raises:
+            InstanceError: a directory could not be looked through: part of a sum is no sum.
+        """
         mine = self._images[subject.rootfs]
         image = self.engine.inspect_image(mine.tag)
-        # The lowest layer is shared by all images on the same base; what lies above it is the application's.
-        base, *above = _layer_directories(image) or (None,)
-        own = [_bytes_of(directory) for directory in above]
-        shared, layer = _bytes_of(base), sum(size for size in own if size is not None) if None not in own else None
         fetched = [compressed_bytes(tar) for tar in mine.layers]
-        return DiskUse(
-            download=sum(fetched),
-            download_own=sum(fetched[1:]),
-            unpacked=int(image["Size"]),
-            image=None if shared is None or layer is None else shared + layer,
-            shared=shared,
-            layer=layer,
-            unique=_bytes_of(_upper(container)),
+        known = DiskUse(
+            download=sum(fetched), download_own=sum(fetched[1:]), unpacked=int(image["Size"]), layer=None
+        )  # fmt: skip
+        try:
+            # The lowest layer is shared by all images on the same base; what lies above it is the application's.
+            base, *above = self._layers(image)
+        except Unsupported as error:
+            return replace(known, unknown=error.message)
+        shared, layer = _bytes_of([base]), _bytes_of(above)
+        return replace(
+            known, image=shared + layer, shared=shared, layer=layer, unique=_bytes_of(_own_directories(container))
         )
+
+    def _layers(self, image: Mapping[str, Any]) -> tuple[Path, ...]:
+        """Return the directories of an image's layers, the lowest first.
+
+        Raises:
+            Unsupported: the storage driver names none (containerd's image store, btrfs, zfs, vfs), or they may not
+                be read.
+        """
+        directories = _layer_directories(image)
+        if not directories:
+            driver = self.engine.info().get("Driver", "unknown")
+            raise Unsupported(f"Docker's storage driver {driver} keeps layers where this suite cannot weigh them")
+        if not all(os.access(directory, os.R_OK | os.X_OK) for directory in directories):
+            raise Unsupported("Docker's layers are not on this host, or may not be read without root")
+        return directories
 
     def accelerator(self, subject: Subject) -> str:
         """Return "": a container needs none."""
@@ -199,7 +217,7 @@ class DockerBackend:
 
     def files(self, subject: Subject) -> tuple[Path, ...]:
         """Return the image's layers, the OCI runtime, and the client if any. Shims of others may map theirs."""
-        layers = _layer_directories(self.engine.inspect_image(self._images[subject.rootfs].tag))
+        layers = self._layers(self.engine.inspect_image(self._images[subject.rootfs].tag))
         programs = [find_program(subject.option("runtime", "runc"))]
         programs += [shutil.which("docker")] if subject.option("client") == "cli" else []
         return tuple(Path(path) for path in (*layers, *programs) if path)
@@ -215,6 +233,10 @@ class DockerBackend:
         if self._private is not None:
             return self._private.pids()
         return tuple(p.pid for p in psutil.process_iter(["name"]) if p.info["name"] in ("dockerd", "containerd"))
+
+    def kept(self) -> tuple[str, ...]:
+        """Return the containers that the engine still has of this run."""
+        return tuple(f"container {name}" for name in self.engine.labelled(self._label()))
 
     def facts(self) -> Mapping[str, str]:
         """Return versions and drivers."""
@@ -279,7 +301,28 @@ def _layer_directories(image: Mapping[str, Any]) -> tuple[Path, ...]:
     return () if upper is None else (*(Path(path) for path in reversed(below.split(":")) if path), upper)
 
 
-def _bytes_of(directory: Path | None) -> int | None:
-    """Return the allocated bytes of a layer."""
-    use = tree_use(directory) if directory else None
-    return None if use is None else use.allocated
+def _own_directories(container: Mapping[str, Any]) -> list[Path]:
+    """Return where a container's own bytes are: its layer, the one below it with mount points, and its files.
+
+    The engine lays the layer that its name ends in "-init" between the image and the container's own, and keeps the
+    container's settings, its log, host name and resolver beside them (moby, daemon/initlayer and container/).
+    """
+    below = ((container.get("GraphDriver") or {}).get("Data") or {}).get("LowerDir") or ""
+    beginning = [Path(path) for path in below.split(":") if Path(path).parent.name.endswith("-init")]
+    files = [Path(container["HostnamePath"]).parent] if container.get("HostnamePath") else []
+    return [path for path in (_upper(container), *beginning, *files) if path]
+
+
+def _bytes_of(directories: Iterable[Path]) -> int:
+    """Return the allocated bytes of these directories together.
+
+    Raises:
+        InstanceError: one is not there, or could not be looked through.
+    """
+    total = 0
+    for directory in directories:
+        use = tree_use(directory)
+        if use is None or use.unreadable:
+            raise InstanceError(f"{directory} cannot be weighed: it is gone, or parts of it may not be read")
+        total += use.allocated
+    return total

@@ -166,6 +166,12 @@ class DockerEngine:
         with self._asking("asking for its version") as api:
             return api.version()
 
+    def labelled(self, label: str) -> tuple[str, ...]:
+        """GET /containers/json: return the names of all containers with the label, running or not."""
+        with self._asking("listing containers") as api:
+            found = api.containers(all=True, filters={"label": label})
+            return tuple(str(container["Names"][0]).lstrip("/") for container in found)
+
     def sweep(self, label: str) -> None:
         """Remove every container and image with the label."""
         with self._asking("sweeping") as api:

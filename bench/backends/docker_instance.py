@@ -104,11 +104,14 @@ class DockerInstance:
 
     def stop(self) -> None:
         """Kill it; STOPPED is when the last of its processes is gone."""
-        if self.timeline.at(Event.STOPPING) is not None or not self.alive():
+        if self.timeline.at(Event.STOPPING) is not None:
+            return
+        # Between readiness and the kill the engine is asked once at most: a process in sight lives.
+        pids = descendants(self.pid()) if self.pid() else ()
+        if not pids and not self.alive():
             return
         if self._paused:  # a frozen process does not die
             self.resume()
-        pids = descendants(self.pid()) if self.pid() else ()
         end(self.name, self.timeline, pids, lambda: self._engine.kill(self.name), _END_S)
 
     def remove(self) -> None:

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import shutil
 import signal
 import subprocess
 import time
+from ipaddress import IPv4Interface, IPv4Network
 from pathlib import Path
 
 from bench.backends.base import Session
@@ -87,11 +89,11 @@ class PrivateDockerd:
 
     def _make_bridge(self) -> None:
         """Make our own bridge: a daemon told "no bridge" deletes everybody's docker0 (moby pull request 26989)."""
-        third = int.from_bytes(self._session.run_id.encode()[-2:], "big") % 250
+        address = _free_network(int.from_bytes(self._session.run_id.encode()[-2:], "big"), _addresses())
         self._session.guard.watch("netdev", self._bridge)
         for command in (
             ["ip", "link", "add", self._bridge, "type", "bridge"],
-            ["ip", "address", "add", f"172.29.{third}.1/24", "dev", self._bridge],
+            ["ip", "address", "add", str(address), "dev", self._bridge],
             ["ip", "link", "set", self._bridge, "up"],
         ):
             done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -138,6 +140,27 @@ class PrivateDockerd:
         self._session.guard.release("netdev", self._bridge)
         shutil.rmtree(self._data, ignore_errors=True)
         shutil.rmtree(self._run, ignore_errors=True)
+
+
+def _addresses() -> str:
+    """Return what addresses this host has, as iproute2 prints them."""
+    done = subprocess.run(["ip", "-4", "-oneline", "address", "show"], capture_output=True, text=True, check=False)
+    return done.stdout
+
+
+def _free_network(number: int, taken: str) -> IPv4Interface:
+    """Return the first address of a network of 4094, the number's own or the next that overlaps none of the host's.
+
+    Raises:
+        BackendUnavailable: all 16 are taken.
+    """
+    hosts = [IPv4Interface(word).network for word in re.findall(r" inet (\S+)", taken)]
+    networks = list(IPv4Network("172.29.0.0/16").subnets(new_prefix=20))
+    for place in range(len(networks)):
+        network = networks[(number + place) % len(networks)]
+        if not any(network.overlaps(other) for other in hosts):
+            return IPv4Interface((network.network_address + 1, network.prefixlen))
+    raise BackendUnavailable("no network is free for a private dockerd", "172.29.0.0/16 is in use on this host")
 
 
 def _answers(path: Path) -> bool:

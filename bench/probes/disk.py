@@ -13,7 +13,7 @@ from bench.backends.base import DiskUse, Instance, Role
 from bench.clock import Event
 from bench.collectors.pool import pool_used
 from bench.errors import InstanceError
-from bench.probes.base import Workbench, status_of
+from bench.probes.base import Workbench, minus, run_inside, status_of
 from bench.sample import Sample, Status
 from bench.scenario import Subject
 
@@ -41,14 +41,21 @@ def disk(bench: Workbench) -> Iterator[Sample]:
         yield from _delta(bench, before, live)
         first = live[0].disk()
         for name in ("unpacked", "image", "shared", "virtual"):
-            yield bench.sample(name, getattr(first, name))
-        yield bench.sample("one-instance", _plus(_plus(first.shared, first.layer), first.unique))
+            yield _weighed(bench, name, getattr(first, name), first)
+        yield _weighed(bench, "one-instance", _plus(_plus(first.shared, first.layer), first.unique), first)
         live += _started(bench, stack, kinds[1:])
         yield from _delta(bench, before, live)
         yield from _all(bench, kinds, [instance.disk() for instance in live])
         yield from _written(bench, live[0])
-    left = _minus(_pool(bench), before)
+    left = minus(_pool(bench), before)
     yield _of_pool(bench, "pool-left", left)
+
+
+def _weighed(bench: Workbench, metric: str, value: int | None, use: DiskUse, **params: str) -> Sample:
+    """Return a sample of an instance's bytes, with the engine's own reason where it does not tell them."""
+    if value is None and use.unknown:
+        return bench.missing(metric, use.unknown, Status.UNSUPPORTED, **params)
+    return bench.sample(metric, value, **params)
 
 
 def _started(bench: Workbench, stack: contextlib.ExitStack, kinds: Sequence[Subject]) -> list[Instance]:
@@ -69,13 +76,14 @@ def _all(bench: Workbench, kinds: Sequence[Subject], uses: Sequence[DiskUse]) ->
     several = len(of_app) > 1
     for number, (kind, use) in enumerate(zip(kinds, uses, strict=True), 1):
         who = {"app": kind.rootfs} if several else {"instance": str(number)}
-        yield bench.sample("unique", _plus(use.layer, use.unique) if several else use.unique, **who)
+        yield _weighed(bench, "unique", _plus(use.layer, use.unique) if several else use.unique, use, **who)
     layers = _sum([use.layer for use in of_app.values()])
-    yield bench.sample("layers", layers)
-    yield bench.sample("three-instances", _plus(_plus(uses[0].shared, layers), _sum([use.unique for use in uses])))
+    yield _weighed(bench, "layers", layers, uses[0])
+    together = _plus(_plus(uses[0].shared, layers), _sum([use.unique for use in uses]))
+    yield _weighed(bench, "three-instances", together, uses[0])
     copies = [_plus(_plus(use.shared, use.layer), use.unique) for use in uses]
-    yield bench.sample("three-full-copies", _sum(copies))
-    base = _minus(uses[0].download, uses[0].download_own)
+    yield _weighed(bench, "three-full-copies", _sum(copies), uses[0])
+    base = minus(uses[0].download, uses[0].download_own)
     yield bench.sample("download", _plus(base, _sum([use.download_own for use in of_app.values()])))
 
 
@@ -89,15 +97,15 @@ def _written(bench: Workbench, instance: Instance) -> Iterator[Sample]:
         yield from (bench.missing(name, problem[0], problem[1]) for name in names)
         return
     full = _both(bench, instance)
-    yield bench.sample("grown", _minus(full[0], at_first[0]))
-    yield _of_pool(bench, "grown-pool", _minus(full[1], at_first[1]))
+    yield _weighed(bench, "grown", minus(full[0].unique, at_first[0].unique), full[0])
+    yield _of_pool(bench, "grown-pool", minus(full[1], at_first[1]))
     problem = _run(instance, f"{_DELETE} && {_TRIM}" if Role.VMM in instance.processes() else _DELETE)
     if problem:
         yield from (bench.missing(name, problem[0], problem[1]) for name in names[2:])
         return
     empty = _both(bench, instance)
-    yield bench.sample("freed", _minus(full[0], empty[0]))
-    yield _of_pool(bench, "freed-pool", _minus(full[1], empty[1]))
+    yield _weighed(bench, "freed", minus(full[0].unique, empty[0].unique), empty[0])
+    yield _of_pool(bench, "freed-pool", minus(full[1], empty[1]))
 
 
 def _write(blocks: int) -> str:
@@ -105,27 +113,24 @@ def _write(blocks: int) -> str:
     return f"dd if=/dev/urandom of={_FILE} bs={_BLOCK} count={blocks} conv=fsync 2>&1 && sync"
 
 
-def _both(bench: Workbench, instance: Instance) -> tuple[int | None, int | None]:
-    """Return (the instance's own bytes, the pool's), the pool flushed first so that every block has its place."""
+def _both(bench: Workbench, instance: Instance) -> tuple[DiskUse, int | None]:
+    """Return (the instance's bytes, the pool's), the pool flushed first so that every block has its place."""
     used = _pool(bench)
-    return instance.disk().unique, used
+    return instance.disk(), used
 
 
 def _run(instance: Instance, command: str) -> tuple[str, Status] | None:
     """Run a command inside; return what went wrong, or None."""
     try:
-        code, output = instance.channel.run(command, _COMMAND_S)
+        run_inside(instance, command, _COMMAND_S)
     except InstanceError as error:
         return error.message, status_of(error)
-    if code:
-        said = " ".join(output.decode("utf-8", "replace").split())[-200:]
-        return f"{command.partition(' ')[0]} inside ended with {code}: {said}", Status.FAILED
     return None
 
 
 def _delta(bench: Workbench, before: int | None, live: Sequence[Instance]) -> Iterator[Sample]:
     """Yield what the pool has lost since there was no instance."""
-    yield _of_pool(bench, "pool-delta", _minus(_pool(bench), before), instances=str(len(live)))
+    yield _of_pool(bench, "pool-delta", minus(_pool(bench), before), instances=str(len(live)))
 
 
 def _of_pool(bench: Workbench, metric: str, value: int | None, **params: str) -> Sample:
@@ -154,7 +159,3 @@ def _sum(values: Sequence[int | None]) -> int | None:
 
 def _plus(first: int | None, second: int | None) -> int | None:
     return None if first is None or second is None else first + second
-
-
-def _minus(first: int | None, second: int | None) -> int | None:
-    return None if first is None or second is None else first - second

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 
 from bench.clock import Event, Timeline
 from bench.collectors.pagecache import bytes_read, evict, read_in, resident_share
-from bench.errors import InstanceError
+from bench.errors import InstanceError, Unsupported
 from bench.probes.base import Workbench
 from bench.sample import Sample
 
@@ -31,7 +31,7 @@ def startup(bench: Workbench) -> Iterator[Sample]:
 
     The phases of the chain sum to requested→ready of the same trial.
     """
-    share = set_cache(bench)
+    share, unknown = set_cache(bench)
     read_before = bytes_read(bench.session.scratch)
     with bench.launched() as instance:
         bench.wait(instance, Event.READY)
@@ -45,18 +45,25 @@ def startup(bench: Workbench) -> Iterator[Sample]:
     yield bench.duration(timeline, Event.STOPPING, Event.STOPPED)
     yield bench.duration(timeline, Event.STOPPING, Event.REMOVED)
     known = read_before is not None and read_after is not None
-    yield bench.sample("resident-before", share)
+    yield bench.missing("resident-before", unknown) if unknown else bench.sample("resident-before", share)
     yield bench.sample("bytes-read", read_after - read_before if known else None)  # type: ignore[operator]
 
 
-def set_cache(bench: Workbench) -> float | None:
-    """Bring the page cache into the trial's mode and return the share of the start's files that it holds.
+def set_cache(bench: Workbench) -> tuple[float | None, str]:
+    """Bring the page cache into the trial's mode; return the share of the start's files that it holds, or why not.
 
     Raises:
         InstanceError: the cache could not be brought there.
+        Unsupported: the start shall be cold, and its files cannot be named.
     """
-    files = bench.backend.files(bench.trial.subject)
     mode = bench.trial.params.get("mode", "warm")
+    try:
+        files = bench.backend.files(bench.trial.subject)
+    except Unsupported as error:
+        if mode == "cold":
+            raise
+        # The run has just unpacked them, and nobody dropped them: warm, as far as anybody can tell.
+        return None, error.message
     if mode == "cold":
         evict(files)
     share = resident_share(files)
@@ -65,7 +72,7 @@ def set_cache(bench: Workbench) -> float | None:
         share = resident_share(files)
     if share is not None and (share < WARM_SHARE if mode == "warm" else share > COLD_SHARE):
         raise InstanceError(f"the start would not be {mode}: {share:.0%} of its files' pages are in memory")
-    return share
+    return share, ""
 
 
 def phases(bench: Workbench, timeline: Timeline) -> Iterator[Sample]:

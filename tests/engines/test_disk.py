@@ -14,6 +14,7 @@ from bench.backends.base import Instance
 from bench.backends.docker import DockerBackend
 from bench.backends.vm_instance import VmInstance
 from bench.clock import Event
+from bench.collectors.pool import pool_used
 from bench.plan import Trial
 from bench.probes.base import Workbench
 from bench.runner import run_trial
@@ -80,10 +81,72 @@ def test_a_container_grows_and_shrinks_as_du_says(engines: Engines) -> None:
     bench = Workbench(_trial(engines, subject), backend, engines.session)
     with bench.launched() as instance:
         bench.wait(instance, Event.READY)
-        upper = Path(backend.engine.inspect(instance.name)["GraphDriver"]["Data"]["UpperDir"])
+        own = _own(backend, instance.name)
         assert instance.channel.run("dd if=/dev/urandom of=/x bs=65536 count=160 && sync", 60)[0] == 0
-        assert instance.disk().unique == du("-B1", path=upper)
-        assert instance.disk().unique == pytest.approx(160 * 65536, abs=65536)
+        assert instance.disk().unique == sum(du("-B1", path=path) for path in own)
+        assert instance.disk().unique == pytest.approx(160 * 65536, abs=3 * 65536)
+
+
+def _own(backend: DockerBackend, name: str) -> list[Path]:
+    """Return where a container's own bytes are, by what Docker itself calls its places."""
+    told = backend.engine.inspect(name)
+    upper = Path(told["GraphDriver"]["Data"]["UpperDir"])
+    beginning = upper.parent.with_name(f"{upper.parent.name}-init") / "diff"
+    return [upper, beginning, Path(backend.engine.info()["DockerRootDir"]) / "containers" / told["Id"]]
+
+
+def test_three_containers_take_what_du_says_of_all_their_places(engines: Engines) -> None:
+    subject = engines.subject("docker")
+    backend = engines.backend(subject)
+    assert isinstance(backend, DockerBackend)
+    bench = Workbench(_trial(engines, subject), backend, engines.session)
+    with bench.launched() as first, bench.launched() as second, bench.launched() as third:
+        live = [first, second, third]
+        for instance in live:
+            bench.wait(instance, Event.READY)
+        uses = [instance.disk() for instance in live]
+        layers = [path for path in backend.files(subject) if path.is_dir()]
+        places = [*layers, *(path for instance in live for path in _own(backend, instance.name))]
+        told = sum(du("-B1", path=path) for path in places)
+    shared, layer, unique = uses[0].shared, uses[0].layer, [use.unique for use in uses]
+    assert shared is not None
+    assert layer is not None
+    assert shared + layer == sum(du("-B1", path=path) for path in layers)
+    assert shared + layer + sum(each or 0 for each in unique) == pytest.approx(told, abs=65536)
+
+
+def test_a_machine_takes_what_du_says_of_its_files(engines: Engines) -> None:
+    subject = engines.subject("vm-direct-tuned")
+    backend = engines.backend(subject)
+    bench = Workbench(_trial(engines, subject), backend, engines.session)
+    with bench.launched() as instance:
+        bench.wait(instance, Event.READY)
+        assert isinstance(instance, VmInstance)
+        use, overlay = instance.disk(), instance.overlay
+        assert overlay is not None
+        # What all share: everything that a start reads but the emulator.
+        shared = [path for path in backend.files(subject) if "qemu-system" not in path.name]
+        assert use.shared == sum(du("-B1", path=path) for path in shared)
+        assert use.unique == du("-B1", path=overlay)
+
+
+def test_the_pool_loses_what_df_says(engines: Engines) -> None:
+    subject = engines.subject("docker")
+    bench = Workbench(_trial(engines, subject), engines.backend(subject), engines.session)
+    place = bench.backend.pool(subject)
+    assert place is not None
+    with bench.launched() as instance:
+        bench.wait(instance, Event.READY)
+        before = pool_used(place), df(place)
+        assert instance.channel.run("dd if=/dev/urandom of=/x bs=65536 count=640 && sync", 60)[0] == 0
+        after = pool_used(place), df(place)
+    assert after[0] - before[0] == pytest.approx(after[1] - before[1], abs=MB)
+    assert after[0] - before[0] == pytest.approx(640 * 65536, rel=0.2)
+
+
+def df(place: Path) -> int:
+    command = ["df", "-B1", "--output=used", str(place)]
+    return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[-1])
 
 
 @pytest.mark.parametrize("app", ["python"])

@@ -238,6 +238,20 @@ def test_what_an_engine_does_not_tell_is_unknown_in_every_sum(bench: Workbench, 
     assert unknown == {"shared", "one-instance", "three-instances", "three-full-copies"}
 
 
+def test_the_engines_own_reason_stands_where_it_does_not_tell(
+    bench: Workbench, backend: Folders, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = "its driver keeps layers where this suite cannot weigh them"
+    monkeypatch.setattr(Folder, "disk", lambda _: DiskUse(layer=None, download=7, download_own=2, unknown=said))
+
+    samples = list(probe.disk(bench))
+
+    silent = {s.metric for s in samples if s.reason == said}
+    sums = {"one-instance", "three-instances", "three-full-copies"}
+    assert silent == sums | {"image", "shared", "layers", "unique", "unpacked", "virtual", "grown", "freed"}
+    assert value(samples, "download") == 7
+
+
 @pytest.mark.parametrize(("failing", "lost"), [("dd", 4), ("rm", 2)])
 def test_a_command_without_answer_costs_its_own_figures(
     bench: Workbench, backend: Folders, failing: str, lost: int
