@@ -16,6 +16,8 @@ from pathlib import Path, PurePosixPath
 PROC = Path("/proc")
 ROOT = Path("/")
 
+_NO_LIMIT = 1 << 60
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Group:
@@ -55,6 +57,19 @@ class Charge:
     kernel: int | None = None
     slab: int | None = None
     sock: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Room:
+    """The tightest memory limit on a process.
+
+    Attributes:
+        limit: how many bytes its group, or one above it, may be charged.
+        left: what of them is not charged, bytes; page cache, which would be dropped, counts as not charged.
+    """
+
+    limit: int
+    left: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,12 +142,48 @@ def own_group(pid: int, proc: Path = PROC, root: Path = ROOT) -> Group | None:
     group = memory_group(pid, proc, root)
     if group is None or group.name == "/":
         return None
+    mine = _readers_group(proc, root)
+    return None if mine is not None and mine.path == group.path else group
+
+
+def own_room(proc: Path = PROC, root: Path = ROOT) -> Room | None:
+    """Return what memory the reader's own group and all above it leave; None: no limit is in our sight.
+
+    Version 2: memory.max and memory.high (admin-guide/cgroup-v2.rst); version 1: memory.limit_in_bytes, a number near
+    2^63 where there is none (admin-guide/cgroup-v1/memory.rst).
+    """
+    group = _readers_group(proc, root)
+    rooms = [room for each in _with_ancestors(group) if (room := _room(each)) is not None] if group else []
+    return min(rooms, key=lambda room: room.left, default=None)
+
+
+def _readers_group(proc: Path, root: Path) -> Group | None:
     try:
         reader = int((proc / "self").readlink().name)
     except (OSError, ValueError):
-        return group
-    mine = memory_group(reader, proc, root)
-    return None if mine is not None and mine.path == group.path else group
+        return None
+    # Not `memory_group`: the root of a cgroup namespace is a group like any other, with limits of its own.
+    return find_group(reader, "memory", proc, root)
+
+
+def _with_ancestors(group: Group) -> Iterator[Group]:
+    """Yield a group and those above it, as far as they are mounted: beyond, no directory has a group's files."""
+    name, path = PurePosixPath(group.name), group.path
+    yield group
+    while name != name.parent:
+        name, path = name.parent, path.parent
+        yield Group(version=group.version, name=str(name), path=path)
+
+
+def _room(group: Group) -> Room | None:
+    """Return what one group's own limit leaves."""
+    names = ("memory.limit_in_bytes",) if group.version == 1 else ("memory.max", "memory.high")
+    limits = [number for name in names if (number := _number(group.path / name)) is not None and number < _NO_LIMIT]
+    charge = read_charge(group)
+    if not limits or charge.current is None:
+        return None
+    cache = (charge.file or 0) - (charge.shmem or 0)  # what is in a tmpfs cannot be dropped
+    return Room(limit=min(limits), left=min(limits) - charge.current + cache)
 
 
 def read_charge(group: Group) -> Charge:

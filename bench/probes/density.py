@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from bench.backends.base import Instance
 from bench.clock import Event
@@ -16,12 +17,15 @@ from bench.collectors.cpu import read_held
 from bench.collectors.meminfo import read_available, settle
 from bench.collectors.pool import pool_used
 from bench.errors import InstanceError
-from bench.probes.base import Workbench, status_of
-from bench.probes.ramp import Rule, Stop, checkpoint, cost_of_one, read_state, room, slope
+from bench.probes.base import Workbench, minus, status_of
+from bench.probes.ramp import Rule, State, Stop, checkpoint, cost_of_one, read_state, room, slope
 from bench.sample import Sample, Status
 
 _SETTLE_S = 3.0
 _INTERVAL_S = 0.2
+
+_NO_ADDRESS = "no available IPv4"
+"""How Docker says that its network has no address left (moby, libnetwork/ipam)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,21 +53,25 @@ def density(bench: Workbench) -> Iterator[Sample]:
     # One that does not count brings programs and files into the cache: the first step shall not pay for them.
     with bench.launched() as first:
         bench.wait(first, Event.READY)
-    steps = [_read(bench, 0, None, 0)]
+    place = bench.backend.pool(bench.trial.subject)
+    steps, foot = [_read(place, 0, None, 0)], read_state(place=place)
     with contextlib.ExitStack() as stack:
         live: list[Instance] = []
-        stop = rule.before_next(0, read_state())
+        stop = rule.before_next(0, foot)
         while stop is None:
             try:
-                step, stop = _climb(bench, stack, rule, steps, live)
+                step, stop = _climb(bench, stack, rule, steps, live, place)
             except InstanceError as error:
                 yield bench.missing("requested→ready", error.message, status_of(error), instances=str(len(steps)))
-                stop = (Stop.FAILED, error.message)
+                stop = (Stop.NETWORK if _NO_ADDRESS in error.message else Stop.FAILED, error.message)
                 break
             steps.append(step)
             yield from _costs(bench, steps[0], steps[-2], step)
-            stop = stop or rule.before_next(step.alive, read_state(), _fell(steps[-2], step) or 0.0)
-    yield from _reached(bench, rule, steps, stop)
+            stop = stop or rule.before_next(step.alive, read_state(place=place), _fell(steps[-2], step) or 0.0)
+    left = _fell(steps[0], _read(place, 0, None, 0))
+    yield from _reached(bench, steps, stop)
+    yield bench.sample("memory-left", left)
+    yield _fitting(bench, rule, foot, steps, left)
 
 
 def rule_of(settings: Mapping[str, float], *, machine: bool) -> Rule:
@@ -71,6 +79,7 @@ def rule_of(settings: Mapping[str, float], *, machine: bool) -> Rule:
     return Rule(
         floor_share=settings["memory-floor-share"],
         floor_bytes=settings["memory-floor-bytes"],
+        disk_floor_bytes=settings["disk-floor-bytes"],
         pressure=settings["memory-pressure"],
         slower=settings["start-slower"],
         slow_s=settings["start-slow-s"],
@@ -79,7 +88,12 @@ def rule_of(settings: Mapping[str, float], *, machine: bool) -> Rule:
 
 
 def _climb(
-    bench: Workbench, stack: contextlib.ExitStack, rule: Rule, steps: Sequence[Step], live: list[Instance]
+    bench: Workbench,
+    stack: contextlib.ExitStack,
+    rule: Rule,
+    steps: Sequence[Step],
+    live: list[Instance],
+    place: Path | None,
 ) -> tuple[Step, tuple[Stop, str] | None]:
     """Start one more; return what it cost, and whether it took too long.
 
@@ -91,7 +105,7 @@ def _climb(
     live.append(instance)
     ready_s = instance.timeline.seconds(Event.REQUESTED, Event.READY) or 0.0
     first_s = next((step.ready_s for step in steps if step.ready_s is not None), ready_s)
-    step = _read(bench, len(live), ready_s, _fell(steps[0], steps[-1]) or 0)
+    step = _read(place, len(live), ready_s, _fell(steps[0], steps[-1]) or 0)
     if checkpoint(len(live), rule.maximum):
         pids = [pid for each in live for of_role in each.processes().values() for pid in of_role]
         held = read_held(pids)
@@ -99,10 +113,9 @@ def _climb(
     return step, rule.after_start(first_s, ready_s)
 
 
-def _read(bench: Workbench, alive: int, ready_s: float | None, scale: float) -> Step:
+def _read(place: Path | None, alive: int, ready_s: float | None, scale: float) -> Step:
     """Wait a little until the host's memory keeps still, then read."""
     available = settle(read_available, scale=round(scale), interval_s=_INTERVAL_S, deadline_s=_SETTLE_S).available
-    place = bench.backend.pool(bench.trial.subject)
     with contextlib.suppress(OSError):
         return Step(alive=alive, ready_s=ready_s, available=available, pool=pool_used(place) if place else None)
     return Step(alive=alive, ready_s=ready_s, available=available, pool=None)
@@ -110,11 +123,11 @@ def _read(bench: Workbench, alive: int, ready_s: float | None, scale: float) -> 
 
 def _fell(before: Step, after: Step) -> int | None:
     """Return by how much MemAvailable fell from one step to another, bytes."""
-    return None if before.available is None or after.available is None else before.available - after.available
+    return minus(before.available, after.available)
 
 
 def _grew(before: Step, after: Step) -> int | None:
-    return None if before.pool is None or after.pool is None else after.pool - before.pool
+    return minus(after.pool, before.pool)
 
 
 def _costs(bench: Workbench, foot: Step, before: Step, step: Step) -> Iterator[Sample]:
@@ -130,15 +143,13 @@ def _costs(bench: Workbench, foot: Step, before: Step, step: Step) -> Iterator[S
         yield bench.sample("pss-taken", step.pss, instances=count)
 
 
-def _reached(bench: Workbench, rule: Rule, steps: Sequence[Step], stop: tuple[Stop, str]) -> Iterator[Sample]:
-    """Yield the end of the ramp: how many and why no more, the slopes, and how many would have fitted."""
+def _reached(bench: Workbench, steps: Sequence[Step], stop: tuple[Stop, str]) -> Iterator[Sample]:
+    """Yield the end of the ramp: how many and why no more, and the slopes."""
     reached = bench.sample("instances-reached", steps[-1].alive)
     yield replace(reached, reason=f"{stop[0]}: {stop[1]}")
     yield replace(reached, reason=stop[1], params={"part": "stop", "stop": str(stop[0])})
-    pss = slope([(step.alive, step.pss) for step in steps if step.pss is not None])
-    taken = [(step.alive, fell) for step in steps if (fell := _fell(steps[0], step)) is not None]
-    yield _each(bench, "pss-each", pss)
-    yield _each(bench, "memory-each", slope(taken))
+    yield _each(bench, "pss-each", _pss_each(steps))
+    yield _each(bench, "memory-each", slope(_taken(steps)))
     if steps[0].pool is None:
         reason = "it has no disk of its own, or not on this host"
         yield from (bench.missing(name, reason) for name in ("disk-each", "disk-step", "disk-taken"))
@@ -150,14 +161,25 @@ def _reached(bench: Workbench, rule: Rule, steps: Sequence[Step], stop: tuple[St
         yield bench.missing("start-slowdown", "it takes two starts", Status.FAILED)
     else:
         yield bench.sample("start-slowdown", started[-1] / started[0])
-    left = _fell(steps[0], _read(bench, 0, None, 0))
-    yield bench.sample("memory-left", left)
-    cost, account = cost_of_one(pss, slope(taken), left, taken[-1][1] if taken else None)
-    fit = room(steps[0].available, read_state().total, cost, rule)
+
+
+def _pss_each(steps: Sequence[Step]) -> float | None:
+    return slope([(step.alive, step.pss) for step in steps if step.pss is not None])
+
+
+def _taken(steps: Sequence[Step]) -> list[tuple[int, int]]:
+    """Return (how many, by how much MemAvailable had fallen) of each step where both are known."""
+    return [(step.alive, fell) for step in steps if (fell := _fell(steps[0], step)) is not None]
+
+
+def _fitting(bench: Workbench, rule: Rule, foot: State, steps: Sequence[Step], left: int | None) -> Sample:
+    """Return how many would have fitted, by what there was at the foot of the ramp and what one more takes."""
+    taken = _taken(steps)
+    cost, account = cost_of_one(_pss_each(steps), slope(taken), left, taken[-1][1] if taken else None)
+    fit = room(foot.available, foot.total, cost, rule)
     if fit is None:
-        yield bench.missing("instances-computed", "what one more takes of the memory is not known")
-    else:
-        yield replace(bench.sample("instances-computed", fit), reason=account)
+        return bench.missing("instances-computed", "what one more takes of the memory is not known")
+    return replace(bench.sample("instances-computed", fit), reason=account)
 
 
 def _each(bench: Workbench, metric: str, value: float | None) -> Sample:

@@ -1,13 +1,15 @@
-"""The stop rule of a ramp: when to start no further instance, so that the host lives. Pure but for its two readers."""
+"""The stop rule of a ramp: when to start no further instance, so that the host lives. Pure but for its reader."""
 
 from __future__ import annotations
 
+import os
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from bench.collectors.cgroup import own_room
 from bench.collectors.host import pressure
 from bench.collectors.meminfo import read_meminfo
 
@@ -17,6 +19,8 @@ class Stop(StrEnum):
 
     MAXIMUM = "maximum"
     MEMORY = "memory-floor"
+    DISK = "disk-floor"
+    NETWORK = "network-addresses"
     PRESSURE = "memory-pressure"
     SLOW = "slow-start"
     FAILED = "failed-start"
@@ -24,16 +28,19 @@ class Stop(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class State:
-    """What the host says of its memory. None: it does not tell.
+    """What the host says of its memory and its disk. None: it does not tell.
 
     Attributes:
-        total, available: MemTotal and MemAvailable, bytes.
+        total, available: MemTotal and MemAvailable, bytes, or what limits of the suite's own control group and of
+            those above it leave, whichever is less: a machine's memory and a process's are charged there.
         pressure: share of the last ten seconds in which somebody waited for memory ("some avg10"), 0 to 1.
+        disk: bytes free where the instances' own land; None: they have no disk, or not on this host.
     """
 
     total: int | None
     available: int | None
     pressure: float | None
+    disk: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +49,7 @@ class Rule:
 
     Attributes:
         floor_share, floor_bytes: MemAvailable stays above this share of MemTotal, and above so many bytes.
+        disk_floor_bytes: so many bytes stay free where the instances' own land.
         pressure: no more of the time than this may be spent waiting for memory, 0 to 1.
         slower: a start may take so many times as long as the first one …
         slow_s: … and is never called slow below so many seconds.
@@ -50,6 +58,7 @@ class Rule:
 
     floor_share: float = 0.25
     floor_bytes: float = 1 << 30
+    disk_floor_bytes: float = 1 << 30
     pressure: float = 0.1
     slower: float = 5.0
     slow_s: float = 1.0
@@ -64,7 +73,7 @@ class Rule:
 
         Args:
             alive: how many live.
-            state: the host's memory now.
+            state: the host's memory and disk now.
             last_cost: what the last one took of MemAvailable, bytes: the next one is expected to take as much.
         """
         if alive >= self.maximum:
@@ -74,6 +83,8 @@ class Rule:
         if state.available - max(0.0, last_cost) < self.floor(state.total):
             mib = self.floor(state.total) / (1 << 20)
             return Stop.MEMORY, f"one more would leave less than {mib:.0f} MiB of memory available"
+        if state.disk is not None and state.disk < self.disk_floor_bytes:
+            return Stop.DISK, f"only {state.disk / (1 << 20):.0f} MiB are free where their bytes land"
         if state.pressure is not None and state.pressure > self.pressure:
             return Stop.PRESSURE, f"somebody waited for memory {state.pressure:.0%} of the last ten seconds"
         return None
@@ -85,11 +96,31 @@ class Rule:
         return None
 
 
-def read_state(root: Path = Path("/")) -> State:
-    """Return what the host says of its memory now."""
+def read_state(root: Path = Path("/"), place: Path | None = None) -> State:
+    """Return what the host says of its memory now, and of the disk that holds a place."""
     figures: Mapping[str, int] = read_meminfo(root / "proc")
     waiting = pressure(root) or {}
-    return State(total=figures.get("MemTotal"), available=figures.get("MemAvailable"), pressure=waiting.get("memory"))
+    room = own_room(root / "proc", root)
+    return State(
+        total=_less(figures.get("MemTotal"), room.limit if room else None),
+        available=_less(figures.get("MemAvailable"), room.left if room else None),
+        pressure=waiting.get("memory"),
+        disk=_free(place) if place else None,
+    )
+
+
+def _less(host: int | None, group: int | None) -> int | None:
+    """Return the smaller of what the host has and what a group may have; a host that does not tell stays unknown."""
+    return host if host is None or group is None else min(host, group)
+
+
+def _free(place: Path) -> int | None:
+    """Return the bytes that a file system still gives to whoever is not root (statvfs(3), f_bavail)."""
+    try:
+        figures = os.statvfs(place)
+    except OSError:
+        return None
+    return figures.f_bavail * figures.f_frsize
 
 
 def checkpoint(alive: int, maximum: int) -> bool:

@@ -9,6 +9,7 @@ import pytest
 from bench.backends.base import Session
 from bench.clock import Event
 from bench.collectors.meminfo import Settled
+from bench.errors import InstanceError
 from bench.plan import Trial
 from bench.probes import density as probe
 from bench.probes.base import Workbench
@@ -37,7 +38,7 @@ class Host:
         self.lowest = min(self.lowest, left)
         return left
 
-    def state(self) -> State:
+    def state(self, **_: object) -> State:
         return State(total=TOTAL, available=self.available(), pressure=self.pressure)
 
     def settled(self, *_: object, **__: object) -> Settled:
@@ -116,6 +117,21 @@ def test_it_stops_when_a_start_fails_and_removes_the_others(session: Session, mo
     failed = [s for s in samples if s.status is Status.FAILED]
     assert [(s.metric, s.params, s.reason) for s in failed] == [("requested→ready", {"instances": "4"}, "no more")]
     assert backend.live == 0
+
+
+def test_an_engine_without_addresses_is_named(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Narrow(Keepers):
+        def launch(self, subject: Subject) -> Keeper:  # type: ignore[override]
+            if self.live == 3:
+                raise InstanceError(
+                    "docker, starting a container: failed to set up container networking: no available IPv4 addresses "
+                    "on this network's address pools: bridge (0a1b)"
+                )
+            return super().launch(subject)
+
+    backend = Narrow()
+    samples = ramp(backend, session, monkeypatch, Host(backend, 10))
+    assert (value(samples, "instances-reached"), stopped_by(samples)) == (3, "network-addresses")
 
 
 def test_it_stops_when_starts_become_slow(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,64 @@ def host(proc: Path, available_mib: int, waiting: str = "0.00") -> Path:
 def test_a_made_up_host_is_read(tmp_path: Path) -> None:
     assert read_state(host(tmp_path, 3000, "12.50")) == State(total=8 * GIB, available=3000 * MIB, pressure=0.125)
     assert read_state(tmp_path / "nowhere") == State(total=None, available=None, pressure=None)
+
+
+V1 = "4:memory:/a/suite\n0::/\n", "35 31 0:32 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n"
+V2 = "0::/a/suite\n", "30 23 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n"
+FILES = {
+    1: ("sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_cache {}\ntotal_shmem {}\n"),
+    2: ("sys/fs/cgroup", "memory.max", "memory.current", "file {}\nshmem {}\n"),
+}
+UNLIMITED = {1: "9223372036854771712", 2: "max"}
+
+
+def grouped(root: Path, version: int, limits: dict[str, str], used_mib: int, cache_mib: int = 0) -> None:
+    """Put the reader into the group /a/suite; limits by group, bytes."""
+    (root / "proc/7").mkdir(parents=True)
+    (root / "proc/self").symlink_to("7")
+    cgroup, mounts = V1 if version == 1 else V2
+    (root / "proc/7/cgroup").write_text(cgroup)
+    (root / "proc/7/mountinfo").write_text(mounts)
+    top, limit, usage, stat = FILES[version]
+    for name in ("", "a", "a/suite"):
+        place = root / top / name
+        place.mkdir(parents=True, exist_ok=True)
+        (place / limit).write_text(limits.get(name, UNLIMITED[version]))
+        (place / usage).write_text(str(used_mib * MIB))
+        (place / "memory.stat").write_text(stat.format((cache_mib + 50) * MIB, 50 * MIB))
+
+
+@pytest.mark.parametrize("version", [1, 2])
+@pytest.mark.parametrize("limited", ["a/suite", "a", ""])
+def test_a_limit_on_the_suite_or_above_it_is_the_hosts_memory(tmp_path: Path, version: int, limited: str) -> None:
+    grouped(host(tmp_path, 6000), version, {limited: str(2048 * MIB)}, used_mib=1000, cache_mib=300)
+    found = read_state(tmp_path)
+    assert (found.total, found.available) == (2048 * MIB, (2048 - 1000 + 300) * MIB)
+    assert read_state(host(tmp_path, 500)).available == 500 * MIB, "the host has even less"
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_without_a_limit_the_host_is_what_there_is(tmp_path: Path, version: int) -> None:
+    grouped(host(tmp_path, 3000), version, {}, used_mib=1000)
+    assert read_state(tmp_path) == State(total=8 * GIB, available=3000 * MIB, pressure=0.0)
+
+
+def test_a_soft_limit_counts_as_one(tmp_path: Path) -> None:
+    grouped(host(tmp_path, 6000), 2, {}, used_mib=100)
+    (tmp_path / "sys/fs/cgroup/a/memory.high").write_text(str(1024 * MIB))
+    assert read_state(tmp_path).available == 924 * MIB
+
+
+def test_a_full_disk_stops_it(tmp_path: Path) -> None:
+    free = read_state(host(tmp_path, 6000), tmp_path).disk
+    figures = os.statvfs(tmp_path)
+    assert free == pytest.approx(figures.f_bavail * figures.f_frsize, rel=0.05)
+    assert read_state(tmp_path, tmp_path / "nowhere").disk is None
+    state = State(total=8 * GIB, available=6 * GIB, pressure=0.0, disk=GIB - 1)
+    found = Rule().before_next(3, state)
+    assert found is not None
+    assert found == (Stop.DISK, "only 1024 MiB are free where their bytes land")
+    assert Rule(disk_floor_bytes=1.0).before_next(3, state) is None
 
 
 @pytest.mark.parametrize(
