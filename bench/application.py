@@ -13,9 +13,9 @@ from bench import store
 from bench.backends import load_backend
 from bench.backends.base import Availability, Backend, Guard
 from bench.description import before, now, when_prepared
-from bench.errors import BenchError, UsageError
+from bench.errors import BenchError, ExitCode, UsageError
 from bench.history import History
-from bench.messages import Message, Prepared, Preparing, RunFinished, TrialFinished, TrialResult
+from bench.messages import Message, Prepared, Preparing, RunFinished, TrialFinished, TrialResult, TrialStarted
 from bench.places import cache_directory, open_session, read_host, scratch_base
 from bench.plan import Plan, make_plan
 from bench.request import Choice, Request
@@ -30,7 +30,7 @@ def check_ground(request: Request) -> None:
     """See that results can be written and that there is room. Leaves nothing but the results folder itself.
 
     Raises:
-        UsageError: it cannot be written, or less than 2 GiB are free where the run works.
+        UsageError: it cannot be written, or there is no room of 2 GiB where the run works.
     """
     try:
         request.results.mkdir(parents=True, exist_ok=True)
@@ -42,13 +42,16 @@ def check_ground(request: Request) -> None:
             f"the results folder {request.results} cannot be written: {error.strerror or error}",
             "choose another with --results DIR",
         ) from error
-    base = scratch_base(request.scratch)
-    free = shutil.disk_usage(base).free
-    if free < _NEEDED_BYTES:
-        raise UsageError(
-            f"only {free / 2**30:.1f} GiB are free in {base}; images, disks and overlays need 2 GiB",
-            "free some space or name another place with --scratch DIR",
-        )
+    scratch = scratch_base(request.scratch)
+    if not (scratch.is_dir() and os.access(scratch, os.W_OK)):
+        raise UsageError(f"{scratch} is no folder that can be written", "choose another with --scratch DIR")
+    for place, remedy in ((scratch, "--scratch DIR"), (cache_directory(), "BENCH_CACHE")):
+        free = shutil.disk_usage(place).free
+        if free < _NEEDED_BYTES:
+            raise UsageError(
+                f"only {free / 2**30:.1f} GiB are free in {place}; images, disks and overlays need 2 GiB",
+                f"free some space or name another place with {remedy}",
+            )
 
 
 def availability(subjects: tuple[Subject, ...]) -> dict[str, Availability]:
@@ -76,10 +79,9 @@ def _ask(subject: Subject) -> Availability:
 def lay_out(choice: Choice, available: Mapping[str, Availability]) -> Plan:
     """Return the plan: what can be run here in its order, the rest refused with reasons."""
     unavailable = {name: (a.reason, a.hint) for name, a in available.items() if not a.usable}
-    backends = {s.name: s.backend for s in choice.subjects}
     return make_plan(
         choice.scenarios, choice.catalogue.subjects, choice.profile, choice.seed,
-        unavailable=unavailable, only=choice.only, costs=History(cache_directory()).costs(backends),
+        unavailable=unavailable, only=choice.only, expected_s=History(cache_directory()).expected_s,
     )  # fmt: skip
 
 
@@ -102,7 +104,7 @@ def conduct(
 
     try:
         with open_session(run_id, guard, request.scratch) as session:
-            session.say = _speaker(recorder, show)
+            session.say = voice = _Voice(recorder, show)
             backends: dict[str, Backend] = {s.backend: load_backend(s.backend) for s in plan.subjects}
             with contextlib.closing(execute(plan, session, backends, steer)) as messages:
                 for message in messages:
@@ -115,15 +117,33 @@ def conduct(
                         case RunFinished():
                             ending = message.ending
                     show(message)
+                    voice.muted = isinstance(message, TrialStarted)
     except BaseException as error:
         ending = _ending(error)
-        show(RunFinished(ending=ending))
+        with contextlib.suppress(OSError):  # nobody may be there to be shown it
+            show(RunFinished(ending=ending))
         raise
     finally:
-        recorder.describe({"ended_utc": now(), "stopped": [found for rule in steering for found in rule.outcomes()]})
-        recorder.finish(ending)
-        History(cache_directory()).add(finished)
+        stopped = [found for rule in steering for found in rule.outcomes()]
+        fault = _first_fault(
+            lambda: recorder.describe({"ended_utc": now(), "stopped": stopped}),
+            lambda: recorder.finish(ending),
+            lambda: History(cache_directory()).add(finished),
+        )
+        if fault is not None and ending == "complete":
+            raise fault
     return recorder.path
+
+
+def _first_fault(*steps: Callable[[], None]) -> BenchError | None:
+    """Take every step, whatever becomes of the others; return what the first that failed said."""
+    faults = []
+    for step in steps:
+        try:
+            step()
+        except BenchError as error:
+            faults.append(error)
+    return faults[0] if faults else None
 
 
 def _ending(error: BaseException) -> str:
@@ -132,27 +152,40 @@ def _ending(error: BaseException) -> str:
     return "failed: " + str(error) if isinstance(error, Exception) else type(error).__name__.lower()
 
 
-def _speaker(recorder: store.Recorder, show: Callable[[Message], None]) -> Callable[[str], None]:
-    """Return what session.say does: all of it into the log, single lines on the screen too."""
+class _Voice:
+    """What session.say does: all of it into the log, single lines on the screen too.
 
-    def say(text: str) -> None:
-        recorder.log(text)
-        if "\n" not in text.strip():
-            show(Preparing(text=text.strip()))
+    Not while a trial is under way: drawing would put its own milliseconds into the numbers.
+    """
 
-    return say
+    def __init__(self, recorder: store.Recorder, show: Callable[[Message], None]) -> None:
+        self._recorder = recorder
+        self._show = show
+        self.muted = False
+
+    def __call__(self, text: str) -> None:
+        """Say it."""
+        self._recorder.log(text)
+        if not self.muted and "\n" not in text.strip():
+            self._show(Preparing(text=text.strip()))
 
 
-def bury(path: Path) -> None:
-    """Write into the run.json of a run whose worker was killed that it was. The parts stay as they are.
+def bury(path: Path, code: int) -> None:
+    """Write how it ended into the run.json of a run whose worker could not. The parts stay as they are.
 
     On a full disk it cannot: the empty ending that stands there then says "cut short" all the same.
+
+    Args:
+        path: the run's folder.
+        code: the worker's exit code; 128 + the signal's number if one killed it.
     """
     if (path / "run.json").is_file():
         info = json.loads((path / "run.json").read_text("utf-8"))
         if not info.get("ending"):
+            told: dict[int, str] = {ExitCode.INTERRUPTED: "interrupted", ExitCode.TERMINATED: "terminated"}
+            ending = told.get(code, "killed" if code > 128 else "failed")
             part = path / ".run.json"
             with contextlib.suppress(OSError):
-                part.write_text(json.dumps({**info, "ending": "killed"}, indent=1, ensure_ascii=False) + "\n", "utf-8")
+                part.write_text(json.dumps({**info, "ending": ending}, indent=1, ensure_ascii=False) + "\n", "utf-8")
                 part.replace(path / "run.json")
             part.unlink(missing_ok=True)

@@ -2,7 +2,8 @@
 
 Exit codes: 0 done, 1 some trial failed (results kept), 2 wrong usage or a wrong scenario file, 3 nothing could be
 measured or compared, 4 and 5 what `compare --fail-on` asked for, 70 a fault in bench itself, 130 interrupted and 143
-terminated (results kept), 128 + n killed by signal n. Pairings that are skipped or make no sense are no failures.
+terminated (results kept), 141 nobody reads the output, 128 + n killed by signal n. Pairings that are skipped or make
+no sense are no failures.
 """
 
 # ruff: noqa: FBT001, FBT002, PLR0913, PLR0917  # the signatures are the command line
@@ -13,7 +14,7 @@ import re
 import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -25,6 +26,7 @@ from bench.reading import app as reading
 if TYPE_CHECKING:
     from bench.guardian import Guardian
     from bench.request import Choice, Request
+    from bench.scenario import Catalogue
 
 app = typer.Typer(
     name="bench",
@@ -47,7 +49,11 @@ Extra = Annotated[
 ]
 Labels = Annotated[list[str] | None, typer.Option("--label", metavar="K=V", help="A word about this run. Repeatable.")]
 Budget = Annotated[
-    str, typer.Option(metavar="TIME", help='How long the trials may take, "30 min": no block begins after that.')
+    str,
+    typer.Option(
+        metavar="TIME",
+        help='How long the trials may take, "30 min": each question ends in its share, after six blocks at least.',
+    ),
 ]
 Scratch = Annotated[Path | None, typer.Option(metavar="DIR", help="Where overlays and engine data go meanwhile.")]
 
@@ -98,10 +104,10 @@ def run(
 
     if events not in ("", "json"):
         raise UsageError(f'--events knows "json", not "{events}"')
-    request = _request(names, subject, profile, seed, results, subjects, scenarios, label, scratch, budget)
+    request = _request(names, subject, profile, seed, subjects, scenarios, budget, results, label, scratch)
     choice = choose(request)
     if dry_run:
-        return _print_plan(choice)
+        return _print_plan(request, choice)
     check_ground(request)
     run_id = new_run_id()
 
@@ -109,7 +115,7 @@ def run(
         return guarded(lambda: measure(request, choice, run_id, guard, events, report=not no_report))
 
     code = supervise(run_id, work)
-    bury(request.results / run_id)
+    bury(request.results / run_id, code)
     raise typer.Exit(code)
 
 
@@ -119,28 +125,34 @@ def plan(
     subject: SubjectNames = None,
     profile: ProfileName = "quick",
     seed: Seed = None,
-    results: Results = None,
     subjects: Extra = None,
     scenarios: Scenarios = None,
-    label: Labels = None,
-    scratch: Scratch = None,
+    budget: Budget = "",
+    orders: Annotated[bool, typer.Option("--orders", help="The order of every block, not of the first alone.")] = False,
 ) -> None:
     """Print what run would do.
 
-    The order, the counts, the time it takes, and what is left out and why.
+    The counts, the time it takes, the order, and what is left out and why.
     """
     from bench.request import choose
 
-    _print_plan(choose(_request(names, subject, profile, seed, results, subjects, scenarios, label, scratch)))
+    request = _request(names, subject, profile, seed, subjects, scenarios, budget)
+    _print_plan(request, choose(request), orders=orders)
 
 
-def _print_plan(choice: Choice) -> None:
+def _print_plan(request: Request, choice: Choice, *, orders: bool = False) -> None:
     from bench.application import availability, lay_out
     from bench.screens import plan_screen
+    from bench.units import Unit, format_value
 
+    typer.echo("looking at this host", err=True)
     available = availability(choice.subjects)
     laid = lay_out(choice, available)
-    plan_screen(answers(), laid, available)
+    plan_screen(answers(), laid, available, orders=orders)
+    if request.budget_s is not None:
+        enough = laid.expected_s <= request.budget_s
+        ends = "enough for all of it" if enough else "each question ends in its share of it, after six blocks at least"
+        typer.echo(f"The budget is {format_value(request.budget_s, Unit.SECONDS, digits=2)}: {ends}")
     if not laid.trials:
         raise typer.Exit(ExitCode.NOTHING_MEASURED)
 
@@ -148,10 +160,16 @@ def _print_plan(choice: Choice) -> None:
 @app.command("list")
 def list_command(scenarios: Scenarios = None, subjects: Extra = None) -> None:
     """Print all scenarios, subjects and profiles."""
-    from bench import scenario
     from bench.screens import catalogue_screen
 
-    catalogue_screen(answers(), scenario.load(scenarios or scenario.DIRECTORY, tuple(subjects or ())))
+    catalogue_screen(answers(), _catalogue(scenarios, subjects))
+
+
+def _catalogue(folder: Path | None, subjects: list[Path] | None) -> Catalogue:
+    from bench.request import catalogue_of
+    from bench.scenario import DIRECTORY
+
+    return catalogue_of(folder or DIRECTORY, tuple(subjects or ()))
 
 
 @app.command(no_args_is_help=True)
@@ -162,16 +180,15 @@ def show(
     results: Results = None,
 ) -> None:
     """Print a scenario, subject, profile or run."""
-    from bench import scenario
     from bench.screens import closing, record_screen
     from bench.store import find_run, list_runs, read_run
 
-    catalogue = scenario.load(scenarios or scenario.DIRECTORY, tuple(subjects or ()))
+    catalogue = _catalogue(scenarios, subjects)
     found = catalogue.scenarios.get(name) or catalogue.subjects.get(name) or catalogue.profiles.get(name)
     if found is not None:
-        record_screen(answers(), f"{type(found).__name__.lower()} {name}", _attributes(found.model_dump(mode="json")))
+        record_screen(answers(), f"{type(found).__name__.lower()} {name}", found)
         return
-    folder = results or results_folder()
+    folder = results_folder(results)
     if not (Path(name) / "run.json").is_file() and not any(p.name.startswith(name) for p in list_runs(folder)):
         from bench.text import did_you_mean
 
@@ -180,22 +197,6 @@ def show(
     path = find_run(folder, name)
     page = path / "report.html"
     closing(answers(), read_run(path), page if page.is_file() else None)
-
-
-def _attributes(content: dict[str, Any]) -> list[tuple[str, str]]:
-    """Return a record's attributes as lines of text; those without content are left out."""
-    lines = []
-    for key, value in content.items():
-        if value in ("", None, {}, []) or key == "name":
-            continue
-        if key == "metrics":
-            text = "\n".join(f"{m['name']}: {m['title'] or '–'} ({m['unit']}, {m['better']} is better)" for m in value)
-        elif isinstance(value, dict):
-            text = "\n".join(f"{k} = {', '.join(v) if isinstance(v, list) else v}" for k, v in value.items())
-        else:
-            text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-        lines.append((key, text))
-    return lines
 
 
 @app.command()
@@ -209,12 +210,12 @@ def doctor(
     Which subjects, by which engine and why, and what is known of the host. A /dev/kvm that opens proves nothing,
     so two small guests are booted on it, each with a deadline of seconds; the answer is remembered.
     """
-    from bench import scenario
     from bench.doctor import examine
     from bench.places import new_run_id
     from bench.supervisor import supervise
 
-    catalogue = scenario.load(scenarios or scenario.DIRECTORY, tuple(subjects or ()))
+    catalogue = _catalogue(scenarios, subjects)
+    typer.echo("looking at this host", err=True)
     run_id = new_run_id()
     code = supervise(run_id, lambda guard: guarded(lambda: examine(catalogue, None if no_boot else guard, run_id)))
     raise typer.Exit(code)
@@ -245,10 +246,11 @@ def notebook(
     from bench.store import DIRECTORY, find_run
 
     if refresh:
-        path = find_run(results or results_folder(), run) if run else find_run(DIRECTORY, "sample")
+        path = find_run(results_folder(results), run) if run else find_run(DIRECTORY, "sample")
         return notebooks.refresh(path, say=typer.echo)
-    kept = results or results_folder()
+    kept = results_folder(results)
     path = find_run(kept, run)
+    typer.echo("starting JupyterLab", err=True)
     notebooks.copied(folder or kept / notebooks.COPIES, say=typer.echo)
     raise typer.Exit(notebooks.serve(folder or kept / notebooks.COPIES, path, typer.echo, browser=not no_browser))
 
@@ -264,6 +266,8 @@ def clean(
     """
     from bench import leftovers
 
+    if scratch is not None and not scratch.is_dir():
+        raise UsageError(f"there is no folder {scratch}", "name one with --scratch, or none for /var/tmp")
     found = leftovers.find(*([scratch] if scratch else []))
     if not found:
         typer.echo("nothing is left over")
@@ -279,9 +283,9 @@ def clean(
 
 
 def _request(
-    names: list[str], subject: list[str] | None, profile: str, seed: int | None, results: Path | None,
-    subjects: list[Path] | None, scenarios: Path | None, label: list[str] | None, scratch: Path | None,
-    budget: str = "",
+    names: list[str], subject: list[str] | None, profile: str, seed: int | None, subjects: list[Path] | None,
+    scenarios: Path | None, budget: str, results: Path | None = None, label: list[str] | None = None,
+    scratch: Path | None = None,
 ) -> Request:  # fmt: skip
     from bench import scenario
     from bench.request import Request

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import os
+import select
+import signal
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from bench.errors import BenchError
+from bench.text import printable
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 FAULT = 70
 """The exit code of a fault in bench itself (EX_SOFTWARE of sysexits.h)."""
+
+UNREAD = 128 + signal.SIGPIPE
+"""The exit code when the reader of our output has gone (`bench list | head`): what the shell says of such a death."""
 
 
 def debugging() -> bool:
@@ -26,14 +32,20 @@ def answers() -> Console:
     from rich.console import Console
 
     width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else 100
-    return Console(highlight=False, width=width, emoji=False)
+
+    class Answers(Console):
+        def on_broken_pipe(self) -> None:
+            """Let `guarded` see to it: rich would end the process with code 1."""
+            raise BrokenPipeError
+
+    return Answers(highlight=False, width=width, emoji=False, markup=False)
 
 
 def complain(error: BenchError) -> None:
     """Say what went wrong and what to do about it, on standard error."""
-    sys.stderr.write(f"bench: {error.message}\n")
+    sys.stderr.write(printable(f"bench: {error.message}\n"))
     if error.hint:
-        sys.stderr.write(f"  → {error.hint}\n")
+        sys.stderr.write(printable(f"  → {error.hint}\n"))
 
 
 def guarded(command: Callable[[], object]) -> int:
@@ -49,16 +61,23 @@ def guarded(command: Callable[[], object]) -> int:
             raise
         complain(error)
         return int(error.exit_code)
-    except BrokenPipeError:
-        # The reader of our output has gone (`bench list | head`): what is left to flush has nowhere to go.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        return 0
     except Exception as error:
+        if isinstance(error, BrokenPipeError) and _is_unread():
+            # What is left to flush has nowhere to go.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+            return UNREAD
         if debugging():
             raise
         log = _log_of_fault()
-        sys.stderr.write(f"bench: a fault in bench: {type(error).__name__}: {error}\n  → details: {log}\n")
+        sys.stderr.write(printable(f"bench: a fault in bench: {type(error).__name__}: {error}\n  → details: {log}\n"))
         return FAULT
+
+
+def _is_unread() -> bool:
+    """Say whether nobody can read our standard output any more; poll(2) tells errors of a descriptor unasked."""
+    poll = select.poll()
+    poll.register(1, 0)
+    return bool(poll.poll(0))
 
 
 def _log_of_fault() -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
+from collections import Counter
 from dataclasses import dataclass, field
 
 from bench.messages import (
@@ -13,18 +14,28 @@ from bench.messages import (
     RunFinished,
     RunStarted,
     TrialFinished,
+    TrialPassedOver,
     TrialResult,
-    TrialSaved,
     TrialStarted,
 )
 from bench.plan import Plan, Trial
 from bench.sample import Phase
 from bench.units import Unit
 
+Cell = tuple[str, str]
+"""A subject's name, and in brackets the parameters that tell its trials apart: ("docker", "[mode=cold]")."""
+
+
+def cell_of(trial: Trial) -> Cell:
+    """Return whose value a trial gives: what was measured under other parameters is never pooled with it."""
+    known = trial.scenario.parameters
+    varied = [f"{key}={value}" for key, value in trial.params.items() if len(known.get(key, ())) > 1]
+    return trial.subject.name, f"[{','.join(varied)}]" if varied else ""
+
 
 @dataclass(slots=True)
 class Lane:
-    """What is known of one subject in the current scenario."""
+    """What is known of one subject under one set of parameters in the current scenario."""
 
     label: str
     total: int
@@ -47,16 +58,17 @@ class Course:
     done: int = 0
     failed: int = 0
     left_out: int = 0
-    saved: int = 0
-    """Planned trials that were passed over, their subjects being measured well enough."""
+    passed_over: int = 0
+    """Planned trials that were not needed, their subjects being measured well enough, or the time being spent."""
     text: str = ""
+    text_began: float = 0.0
     began: float = field(default_factory=time.monotonic)
     trial_began: float = 0.0
-    lanes: dict[str, Lane] = field(default_factory=dict)
+    lanes: dict[Cell, Lane] = field(default_factory=dict)
     block_ended: bool = False
     _scenario: str = ""
     _gone: set[tuple[str, str]] = field(default_factory=set)
-    _seen: dict[tuple[str, str], list[float]] = field(default_factory=dict)
+    _seen: dict[tuple[str, Cell], list[float]] = field(default_factory=dict)
 
     @property
     def total(self) -> int:
@@ -70,14 +82,14 @@ class Course:
             case RunStarted(plan=plan) | Prepared(plan=plan):
                 self.plan, self.text = plan, ""
             case Preparing(text=text):
-                self.text = text
+                self.text, self.text_began = text, time.time()
             case TrialStarted(trial=trial):
                 self.trial, self.trial_began, self.text = trial, time.time(), ""
                 self._enter(trial)
             case TrialFinished(result=result):
                 self._finish(result)
-            case TrialSaved(trial=trial):
-                self._save(trial)
+            case TrialPassedOver(trial=trial):
+                self._pass_over(trial)
             case RunFinished():
                 self.trial = None
 
@@ -85,8 +97,9 @@ class Course:
         if trial.scenario.name != self._scenario and self.plan is not None:
             self._scenario = trial.scenario.name
             mine = [t for t in self.plan.trials if t.scenario.name == trial.scenario.name]
-            names = [s.name for s in self.plan.subjects if any(t.subject.name == s.name for t in mine)]
-            self.lanes = {name: Lane(name, sum(t.subject.name == name for t in mine)) for name in names}
+            totals, ladder = Counter(map(cell_of, mine)), [subject.name for subject in self.plan.subjects]
+            cells = sorted(totals, key=lambda cell: (ladder.index(cell[0]), cell[1]))
+            self.lanes = {cell: Lane("".join(cell), totals[cell]) for cell in cells}
 
     def _finish(self, result: TrialResult) -> None:
         if result.trial.index < 0:
@@ -94,9 +107,10 @@ class Course:
             return
         self.done += 1
         self.failed += result.failed
-        self._seen.setdefault((result.trial.scenario.name, result.trial.subject.name), []).append(result.elapsed_s)
-        lane = self.lanes[result.trial.subject.name]
-        lane.label = result.label
+        cell = cell_of(result.trial)
+        self._seen.setdefault((result.trial.scenario.name, cell), []).append(result.elapsed_s)
+        lane = self.lanes[cell]
+        lane.label = result.label + cell[1]
         lane.done += 1
         lane.failed += result.failed
         value = result.headline
@@ -104,13 +118,13 @@ class Course:
             lane.values.append(value)
         self._close(result.trial)
 
-    def _save(self, trial: Trial) -> None:
-        """Count a trial that was passed over: whoever has left does not come back."""
+    def _pass_over(self, trial: Trial) -> None:
+        """Count a trial that was not needed: whoever has left does not come back."""
         self._enter(trial)
-        self.saved += 1
+        self.passed_over += 1
         self._gone.add((trial.scenario.name, trial.subject.name))
-        if trial.subject.name in self.lanes:
-            self.lanes[trial.subject.name].total -= 1
+        if cell_of(trial) in self.lanes:
+            self.lanes[cell_of(trial)].total -= 1
         self._close(trial)
 
     def _close(self, trial: Trial) -> None:
@@ -124,12 +138,12 @@ class Course:
 
     @property
     def place(self) -> int:
-        """How many of the planned trials are behind: done or saved."""
-        return self.done + self.saved
+        """How many of the planned trials are behind: done or not needed."""
+        return self.done + self.passed_over
 
     def expected_s(self, trial: Trial) -> float:
-        """Return how long a trial will take, seconds: as its subject took so far in this run, else as planned."""
-        seen = self._seen.get((trial.scenario.name, trial.subject.name))
+        """Return how long a trial will take, seconds: as those like it took so far in this run, else as planned."""
+        seen = self._seen.get((trial.scenario.name, cell_of(trial)))
         return statistics.median(seen) if seen else trial.expected_s
 
     def left_s(self) -> float:

@@ -161,12 +161,6 @@ def host_id(root: Path = Path("/")) -> str:
     return "unknown"
 
 
-def collect(pool: Path | None = None, *, reap_latency_s: float | None = None) -> dict[str, Any]:
-    """Return the content of facts.json: everything about this host that is read, engines' versions included."""
-    facts = read_facts(pool=pool, engines=engine_versions())
-    return dataclasses.replace(facts, reap_latency_s=reap_latency_s).as_dict()
-
-
 def read_facts(
     root: Path = Path("/"), *, pool: Path | None = None, engines: Mapping[str, str | None] | None = None
 ) -> Facts:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,6 +28,7 @@ def measure(request: Request, choice: Choice, run_id: str, guard: Guardian, even
     path, page = request.results / run_id, None
     watcher = watcher_for(events)
     try:
+        watcher.show(Preparing(text="looking at this host"))
         plan = lay_out(choice, availability(choice.subjects))
         conduct(request, choice, plan, run_id, guard, watcher.show)
         measured = read_run(path)
@@ -56,8 +59,11 @@ def _write_report(measured: Run) -> Path | None:
         return reporter()(judged, measured.path / "report.html")
     except BenchError as error:
         complain(error)
-    except (ImportError, AttributeError) as error:
-        complain(BenchError(f"the report cannot be made: {error}", f"bench report {measured.run_id}"))
+    except Exception as error:  # noqa: BLE001  # whatever it is, it must not make a fault of a run that is complete
+        with contextlib.suppress(OSError), (measured.path / "log.txt").open("a", encoding="utf-8") as log:
+            traceback.print_exc(file=log)
+        what = f"the report cannot be made: {type(error).__name__}: {error}; log.txt of the run has more"
+        complain(BenchError(what, f"bench report {measured.run_id}"))
     return None
 
 

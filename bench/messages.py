@@ -85,7 +85,7 @@ class TrialFinished:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TrialSaved:
+class TrialPassedOver:
     """A planned trial was passed over: its subject is measured well enough, or the time is spent."""
 
     trial: Trial
@@ -98,4 +98,4 @@ class RunFinished:
     ending: str = "complete"
 
 
-Message = RunStarted | Preparing | Prepared | TrialStarted | TrialFinished | TrialSaved | RunFinished
+Message = RunStarted | Preparing | Prepared | TrialStarted | TrialFinished | TrialPassedOver | RunFinished

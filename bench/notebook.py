@@ -94,11 +94,13 @@ def refresh(run: Path, directory: Path = DIRECTORY, say: Callable[[str], None] =
     Raises:
         BenchError: a cell raised something; notebooks before that one are written.
     """
+    _needed("nbformat")
     _needed("nbclient")
     import nbformat
     from nbclient.exceptions import CellExecutionError
 
     for source in sources(directory):
+        say(f"executing {source.name}")
         try:
             notebook = execute(built(source), source.parent, {CHOICE: str(run.resolve())})
         except CellExecutionError as error:
@@ -116,6 +118,7 @@ def copied(folder: Path, directory: Path = DIRECTORY, say: Callable[[str], None]
     Raises:
         UsageError: the folder cannot be written.
     """
+    _needed("nbformat")
     import nbformat
 
     try:

@@ -1,8 +1,9 @@
 """Shows a run while it runs: a live view on a terminal, lines elsewhere, JSON for programs.
 
 Nothing is drawn during a trial. Drawing needs the interpreter, and the threads that stamp the marks need it too:
-a view that refreshed itself would put its own milliseconds into the numbers. So the screen changes between trials
-only, and tells by the clock since when the current one has been running.
+a view that refreshed itself would put its own milliseconds into the numbers. So from the first trial on the screen
+changes between trials only, and tells by the clock since when the current one has been running. Before it, while
+engines are opened and subjects are built, nothing is measured: there the view's clock runs.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
-from bench.course import Course, headline_unit
+from bench.course import Course, cell_of, headline_unit
 from bench.messages import (
     Message,
     Prepared,
@@ -21,8 +22,8 @@ from bench.messages import (
     RunFinished,
     RunStarted,
     TrialFinished,
+    TrialPassedOver,
     TrialResult,
-    TrialSaved,
     TrialStarted,
 )
 from bench.plan import Trial
@@ -32,6 +33,14 @@ from bench.units import Unit, format_value
 
 if TYPE_CHECKING:
     from rich.console import Console, Group
+    from rich.live import Live as RichLive
+
+
+_BAR_WIDTH = 8
+"""Where less room is left between the words, there is no bar."""
+
+_LONG_S = 5.0
+"""Where there is no view, a trial that is expected to take longer is told of when it begins."""
 
 
 class Watcher(Protocol):
@@ -53,6 +62,11 @@ def short_time(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{whole % 60:02}" if hours else f"{minutes}:{whole % 60:02}"
 
 
+def clock_time(moment: float) -> str:
+    """Write a moment of time.time() as the wall clock shows it: 23:05:59."""
+    return time.strftime("%H:%M:%S", time.localtime(moment))
+
+
 def failure_of(result: TrialResult) -> str:
     """Return the first reason of a failed trial, its first line; "" if it did not fail."""
     for sample in result.samples:
@@ -62,7 +76,7 @@ def failure_of(result: TrialResult) -> str:
 
 
 class Lines:
-    """One line a finished trial, and the medians after the first block and the last."""
+    """One line a finished trial, one before a long one, and the medians after the first block and the last."""
 
     def __init__(self, file: TextIO) -> None:
         self._file = file
@@ -75,11 +89,14 @@ class Lines:
         match message:
             case Preparing(text=text):
                 self._say(text)
+            case TrialStarted(trial=trial, label=label) if course.expected_s(trial) > _LONG_S:
+                usual = format_value(course.expected_s(trial), Unit.SECONDS, digits=1)
+                self._say(f"{trial.scenario.name}  {label}{cell_of(trial)[1]} begins, expected to take {usual}")
             case TrialFinished(result=result) if result.trial.index >= 0:
                 self._say(self._trial(result))
                 if course.block_ended and result.trial.phase is Phase.MEASURE:
                     self._medians(result.trial)
-            case TrialSaved(trial=trial) if course.block_ended and trial.phase is Phase.MEASURE:
+            case TrialPassedOver(trial=trial) if course.block_ended and trial.phase is Phase.MEASURE:
                 self._medians(trial)
             case _:
                 pass
@@ -89,7 +106,7 @@ class Lines:
         value = failure_of(result) or format_value(result.headline, headline_unit(trial))
         warm = "  (warm-up)" if trial.phase is Phase.WARMUP else ""
         where = f"[{self._course.place:{len(str(total))}}/{total}]"
-        return f"{where} {trial.scenario.name}  {result.label:<18} {value}{warm}"
+        return f"{where} {trial.scenario.name}  {result.label + cell_of(trial)[1]:<18} {value}{warm}"
 
     def _medians(self, trial: Trial) -> None:
         block = trial.block - trial.profile.warmup + 1
@@ -99,7 +116,7 @@ class Lines:
         known = [
             f"{lane.label} {format_value(lane.median, unit)}" for lane in self._course.lanes.values() if lane.values
         ]
-        left = f"; {plural(self._course.saved, 'trial')} saved" if self._course.saved else ""
+        left = f"; {plural(self._course.passed_over, 'trial')} not needed" if self._course.passed_over else ""
         left += f"; about {short_time(self._course.left_s())} to go" if self._course.left_s() else ""
         self._say(
             f"{trial.scenario.name} after block {block} of {trial.profile.blocks}: {', '.join(known) or '–'}{left}"
@@ -148,7 +165,7 @@ def as_json(message: Message) -> dict[str, Any]:
                 "trials": len(plan.trials),
                 "engines": {k: dict(v) for k, v in engines.items()},
             }
-        case TrialStarted() | TrialSaved():
+        case TrialStarted() | TrialPassedOver():
             return _coming(message)
         case TrialFinished(result=result):
             samples = [
@@ -164,10 +181,10 @@ def as_json(message: Message) -> dict[str, Any]:
             return {"event": "run-finished", "ending": ending}
 
 
-def _coming(message: TrialStarted | TrialSaved) -> dict[str, Any]:
+def _coming(message: TrialStarted | TrialPassedOver) -> dict[str, Any]:
     """Return what is said of a trial whose turn it is: it begins, or it is passed over."""
-    if isinstance(message, TrialSaved):
-        return {"event": "trial-saved", **_trial(message.trial), "subject": message.trial.subject.name}
+    if isinstance(message, TrialPassedOver):
+        return {"event": "trial-passed-over", **_trial(message.trial), "subject": message.trial.subject.name}
     told = {"subject": message.label, "expected_s": message.trial.expected_s}
     return {"event": "trial-started", **_trial(message.trial), **told}
 
@@ -184,18 +201,28 @@ class Live:
     """The view on a terminal."""
 
     def __init__(self, console: Console) -> None:
-        from rich.live import Live as RichLive
-
         self._course = Course()
         self._console = console
-        # auto_refresh would start a thread that draws during trials.
-        self._live = RichLive(console=console, auto_refresh=False, transient=True, vertical_overflow="crop")
-        self._live.start()
+        self._live = self._begun(auto_refresh=True)
+
+    def _begun(self, *, auto_refresh: bool) -> RichLive:
+        """Begin to draw: by a thread four times a second, or when told to only."""
+        from rich.live import Live as RichLive
+
+        live = RichLive(
+            console=self._console, get_renderable=self._view, auto_refresh=auto_refresh, transient=True,
+            vertical_overflow="crop",
+        )  # fmt: skip
+        live.start()
+        return live
 
     def show(self, message: Message) -> None:
-        """Take a message and draw, unless a trial is being measured."""
+        """Take a message and draw. With the first trial the view ceases to draw by itself."""
+        if isinstance(message, TrialStarted) and self._live.auto_refresh:
+            self._live.stop()
+            self._live = self._begun(auto_refresh=False)
         self._course.take(message)
-        self._live.update(self._view(), refresh=True)
+        self._live.refresh()
 
     def close(self) -> None:
         """Take the view away; what it showed is said by the closing screen."""
@@ -208,11 +235,12 @@ class Live:
         course = self._course
         parts: list[Any] = [self._bar()]
         if course.text:
-            parts.append(Text(course.text, overflow="ellipsis", no_wrap=True, style="dim"))
+            text = f"{course.text}, since {clock_time(course.text_began)}"
+            parts.append(Text(text, overflow="ellipsis", no_wrap=True, style="dim"))
         elif course.trial is not None:
-            since = time.strftime("%H:%M:%S", time.localtime(course.trial_began))
+            name = f"{course.trial.scenario.name}: {''.join(cell_of(course.trial))}"
             usual = format_value(course.expected_s(course.trial), Unit.SECONDS, digits=1)
-            text = f"{course.trial.scenario.name}: {course.trial.subject.name}, since {since}, expected to take {usual}"
+            text = f"{name}, since {clock_time(course.trial_began)}, expected to take {usual}"
             parts.append(Text(text, overflow="ellipsis", no_wrap=True))
         if course.lanes:
             parts.append(self._lanes())
@@ -223,17 +251,18 @@ class Live:
         from rich.table import Table
 
         course = self._course
-        grid = Table.grid(padding=(0, 1))
-        elapsed = short_time(time.monotonic() - course.began)
-        left = short_time(course.left_s())
+        elapsed = f"{short_time(time.monotonic() - course.began)} gone"
+        if course.plan is None:
+            return elapsed
+        times = f"{elapsed}, about {short_time(course.left_s())} to go"
         failed = f", {course.failed} failed" if course.failed else ""
-        saved = f", {course.saved} saved" if course.saved else ""
-        under_way = f"trial {min(course.place + 1, course.total)} of {course.total}{failed}{saved}"
-        grid.add_row(
-            under_way if course.done or course.trial else f"{course.total} trials planned",
-            ProgressBar(total=max(1, course.total), completed=course.place, width=max(10, self._console.width - 54)),
-            f"{elapsed} gone, about {left} to go",
-        )
+        passed_over = f", {course.passed_over} not needed" if course.passed_over else ""
+        under_way = f"trial {min(course.place + 1, course.total)} of {course.total}{failed}{passed_over}"
+        under_way = under_way if course.done or course.trial else f"{course.total} trials planned"
+        room = self._console.width - len(under_way) - len(times) - 2
+        bar = ProgressBar(total=max(1, course.total), completed=course.place, width=max(1, room))
+        grid = Table.grid(padding=(0, 1))
+        grid.add_row(*([under_way, bar, times] if room >= _BAR_WIDTH else [under_way, times]))
         return grid
 
     def _lanes(self) -> Any:
@@ -241,7 +270,7 @@ class Live:
 
         course = self._course
         table = Table(box=None, pad_edge=False)
-        scenario = next(t.scenario for t in self._trials() if t.subject.name in course.lanes)
+        scenario = next(t.scenario for t in self._trials() if cell_of(t) in course.lanes)
         metric = scenario.metric(scenario.headline)
         for title, justify in (
             ("subject", "left"),

@@ -26,11 +26,34 @@ ClaimFiles = Annotated[
 ]
 
 
-def results_folder() -> Path:
-    """Return where runs are kept: $BENCH_RESULTS, else results/ of this project."""
+def results_folder(asked: Path | None = None) -> Path:
+    """Return where runs are kept: as asked, else $BENCH_RESULTS, else results/ of this project.
+
+    Raises:
+        UsageError: the folder that was asked for is not there.
+    """
     from bench.store import DIRECTORY
 
-    return Path(os.environ.get("BENCH_RESULTS") or DIRECTORY)
+    if asked is None:
+        return Path(os.environ.get("BENCH_RESULTS") or DIRECTORY)
+    if not asked.is_dir():
+        raise UsageError(f"there is no folder {asked}", "name the one that holds your runs with --results")
+    return asked
+
+
+def _make_room(file: Path, option: str) -> None:
+    """See that a file can be written before the work for it is done.
+
+    Raises:
+        UsageError: its folder cannot be made or written.
+    """
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        writable = os.access(file.parent, os.W_OK)
+    except OSError:
+        writable = False
+    if not writable:
+        raise UsageError(f"{file} cannot be written", f"choose another place with {option}")
 
 
 @app.command()
@@ -39,9 +62,10 @@ def runs(results: Results = None) -> None:
     from bench.screens import runs_screen
     from bench.store import list_runs
 
-    known = list_runs(results or results_folder())
+    folder = results_folder(results)
+    known = list_runs(folder)
     if not known:
-        typer.echo(f"there is no run in {results or results_folder()} yet: bench run all")
+        typer.echo(f"there is no run in {folder} yet: bench run all")
         return
     runs_screen(answers(), [(path.name, _info(path)) for path in known])
 
@@ -68,21 +92,21 @@ def report(
     """Make the HTML report of a run, or of several side by side.
 
     The newest run, if none is named. Of several, each is put beside the first one: what was different about them,
-    then every headline; the page is comparison.html in the last one's folder.
+    which sentences flipped, then every headline; the page is comparison.html in the last one's folder.
     """
     from bench.measure import comparison_reporter, reporter
     from bench.store import find_run, read_run
     from bench.verdicts import judge_by_files, with_verdicts
 
-    paths = [find_run(results or results_folder(), name) for name in runs or (None,)]
-    found = [read_run(path) for path in paths]
-    if len(found) > 1:
-        if claims:
-            raise UsageError("--claims judges one run at a time, and several were named", "name one run")
-        page = comparison_reporter()(found, out or paths[-1] / "comparison.html")
+    paths = [find_run(results_folder(results), name) for name in runs or (None,)]
+    if out is not None:
+        _make_room(out, "--out")
+    typer.echo(f"making the report of {', '.join(path.name for path in paths)}", err=True)
+    judged = [with_verdicts(run, judge_by_files(run, tuple(claims or ()))) for run in map(read_run, paths)]
+    if len(judged) > 1:
+        page = comparison_reporter()(judged, out or paths[-1] / "comparison.html")
     else:
-        judged = with_verdicts(found[0], judge_by_files(found[0], tuple(claims or ())))
-        page = reporter()(judged, out or paths[0] / "report.html")
+        page = reporter()(judged[0], out or paths[0] / "report.html")
     typer.echo(str(page))
     if open_it:
         typer.launch(page.resolve().as_uri())
@@ -105,7 +129,7 @@ def claims(
     from bench.verdict_screens import judgement_screen, verdicts_screen
     from bench.verdicts import judge_by_files
 
-    found = judge_by_files(read_run(find_run(results or results_folder(), run)), tuple(claims or ()))
+    found = judge_by_files(read_run(find_run(results_folder(results), run)), tuple(claims or ()))
     by_id = {judgement.claim.id: judgement for judgement in found}
     if about and about not in by_id:
         raise UsageError(f'there is no claim "{about}"', did_you_mean(about, by_id))
@@ -143,7 +167,7 @@ def compare(
     unknown = sorted(set(fail_on or ()) - {"slower", "inconclusive"})
     if unknown:
         raise UsageError(f'--fail-on knows "slower" and "inconclusive", not "{unknown[0]}"')
-    known = [read_run(find_run(results or results_folder(), name)) for name in runs]
+    known = [read_run(find_run(results_folder(results), name)) for name in runs]
     compared = [headlines_only(c, headlines(known[0])) for c in compare_runs(known, margin=margin)]
     between_screen(answers(), compared)
     raise typer.Exit(gate(compared, fail_on or ()))
@@ -178,7 +202,9 @@ def export(
     from bench import exports
     from bench.store import find_run, read_run
 
-    made = exports.export(read_run(find_run(results or results_folder(), run)), form)
+    if output is not None:
+        _make_room(output, "--output")
+    made = exports.export(read_run(find_run(results_folder(results), run)), form)
     if output is None:
         typer.echo(made.text, nl=False)
     else:
@@ -205,6 +231,8 @@ def simulate(
     """
     from bench import scenario, simulation
 
+    if docs is not None and not (docs / "methods.md").is_file():
+        raise UsageError(f"there is no methods.md in {docs}", "name the folder of the documents with --docs")
     profiles = scenario.load().profiles.values()
     found = simulation.simulate(profiles, runs=runs, seed=seed, tell=lambda world: typer.echo(world, err=True))
     if docs is not None:

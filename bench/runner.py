@@ -19,8 +19,8 @@ from bench.messages import (
     RunFinished,
     RunStarted,
     TrialFinished,
+    TrialPassedOver,
     TrialResult,
-    TrialSaved,
     TrialStarted,
 )
 from bench.plan import Plan, Refusal, Trial
@@ -83,7 +83,7 @@ def execute(
         steered = steering(plan) if steering else None
         for trial in plan.trials:
             if steered is not None and steered.passed_over(trial):
-                yield TrialSaved(trial=trial)
+                yield TrialPassedOver(trial=trial)
                 continue
             yield TrialStarted(trial=trial, label=labels[trial.subject.key])
             result = run_trial(trial, backends[trial.subject.backend], session)

@@ -133,9 +133,14 @@ class Recorder:
             self._guarded(lambda: _write_table(self.path / "samples" / f"{name}.parquet", table))
 
     def finish(self, ending: str) -> None:
-        """Merge the parts into one file and write how the run ended ("complete" or what cut it short)."""
-        self._guarded(lambda: _merge(self.path / "samples"))
-        self.describe({"ending": ending})
+        """Merge the parts into one file and write how the run ended ("complete" or what cut it short).
+
+        The ending is written even where there is no room to merge: the parts are read as well.
+        """
+        try:
+            self._guarded(lambda: _merge(self.path / "samples"))
+        finally:
+            self.describe({"ending": ending})
 
     def log(self, text: str) -> None:
         """Append one line to the run's log."""
@@ -291,7 +296,7 @@ def find_run(directory: Path, name: str | None = None) -> Path:
         own = [path for path in known if path.name != "sample"]
         if not (own or known):
             raise UsageError(f"there is no run in {directory}", "bench run all")
-        return (own or known)[-1]
+        return max(own or known, key=_began)
     fitting = [path for path in known if _RUN_ID.match(name) and path.name.startswith(name)]
     exact = [path for path in fitting if path.name == name]
     if len(exact or fitting) != 1:
@@ -303,8 +308,17 @@ def find_run(directory: Path, name: str | None = None) -> Path:
 
 
 def list_runs(directory: Path) -> list[Path]:
-    """Return the folders of all runs below the directory, oldest first (run ids begin with the time)."""
-    return sorted((p.parent for p in directory.glob("*/run.json")), key=lambda p: p.name) if directory.is_dir() else []
+    """Return the folders of all runs below the directory, the one that began first in front."""
+    return sorted((p.parent for p in directory.glob("*/run.json") if p.is_file()), key=_began)
+
+
+def _began(path: Path) -> tuple[str, str]:
+    """Return when a run began as its run.json says, and its name: a folder may have been renamed, a clock set."""
+    try:
+        began = json.loads((path / "run.json").read_text("utf-8"))["started_utc"]
+    except _DAMAGE:
+        began = ""
+    return (began if isinstance(began, str) else ""), path.name
 
 
 def merged_rows(runs: Iterable[Run]) -> list[Mapping[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import re
@@ -10,8 +11,12 @@ import sys
 from pathlib import Path
 
 import pytest
+import typer.main
+from written_runs import series, write_run
 
 from bench.cli import app, main
+from bench.console import guarded
+from bench.measure import _write_report
 from bench.store import read_run
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -116,6 +121,134 @@ def test_a_mistake_is_told_with_its_remedy_and_nothing_is_started(bench: Bench, 
     assert before == (sorted(bench.results.glob("*")) if bench.results.exists() else [])
 
 
+PLACES = sorted(
+    (name, parameter.opts[0])
+    for name, command in getattr(typer.main.get_command(app), "commands", {}).items()
+    for parameter in command.params
+    if (parameter.metavar or "").startswith(("DIR", "FILE"))
+)
+"""Every option of every command that names a file or a folder."""
+WORDS = {
+    "run": ["all"], "plan": ["all"], "show": ["one"], "compare": ["one", "one"], "export": ["--format", "csv"],
+}  # fmt: skip
+"""What else a command needs."""
+
+
+def test_the_options_that_name_a_place_are_found() -> None:
+    assert {("run", "--scratch"), ("plan", "--subjects"), ("report", "--out"), ("simulate", "--docs")} <= {*PLACES}
+
+
+@pytest.mark.parametrize(("command", "option"), PLACES)
+def test_a_place_that_is_not_there_is_told_with_its_remedy(
+    command: str, option: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_run(tmp_path, "one", series("process", 0.01))
+    monkeypatch.setenv("BENCH_RESULTS", str(tmp_path))
+    place = "/proc/nowhere/" + ("x.toml" if option in ("--subjects", "--claims", "--out", "--output") else "")
+    monkeypatch.setattr(sys, "argv", ["bench", command, *WORDS.get(command, []), option, place])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    said = capsys.readouterr()
+    assert ended.value.code == 2, said.err
+    assert "/proc/nowhere" in said.err
+    assert "\n  → " in said.err
+    assert said.out == ""
+
+
+@pytest.mark.parametrize("words", [["notebook"], ["notebook", "--refresh"]])
+def test_a_notebook_without_its_library_is_told_with_the_remedy(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_run(tmp_path, "one", series("process", 0.01))
+    real = importlib.util.find_spec
+    monkeypatch.setenv("BENCH_RESULTS", str(tmp_path))
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name, *more: None if name == "nbformat" else real(name, *more)
+    )
+    monkeypatch.setitem(sys.modules, "nbformat", None)
+    monkeypatch.setattr(sys, "argv", ["bench", *words])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    assert "bench: nbformat is not installed\n  → pip install nbformat" in capsys.readouterr().err
+
+
+def test_a_subject_that_the_profile_does_not_ask_is_told_with_the_profile_that_does(bench: Bench) -> None:
+    profiles = "".join(f'[profiles.{name}]\ntitle = "t"\nblocks = 6\n' for name in ("quick", "standard", "thorough"))
+    (bench.scenarios / "profiles.toml").write_text(profiles, "utf-8")
+    with (bench.scenarios / "startup.toml").open("a", encoding="utf-8") as file:
+        file.write('[profiles.quick]\nsubjects = ["process"]\n[excluded]\ndocker = "it is no ship"\n')
+    done = bench("run", "startup", "--subject", "vm")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert 'the profile quick does not ask "vm"\n  → --profile standard or thorough does\n' in done.stderr
+    assert bench("plan", "startup", "--subject", "vm", "--profile", "standard").returncode == 0
+
+
+def test_a_subject_that_makes_no_sense_is_told_with_the_reason(bench: Bench) -> None:
+    text = (SCENARIO % '"process"') + '[excluded]\nvm = "it is no ship"\n'
+    (bench.scenarios / "startup.toml").write_text(text, "utf-8")
+    done = bench("run", "startup", "--subject", "vm")
+    assert done.returncode == 2
+    assert 'startup cannot be asked of "vm": it is no ship' in done.stderr
+
+
+def test_the_plan_says_what_a_budget_makes_of_it(bench: Bench) -> None:
+    assert "The budget is 30 min: enough for all of it" in bench("plan", "all", "--budget", "30 min").stdout
+    assert "The budget is 10 s: each question ends in its share" in bench("plan", "all", "--budget", "10 s").stdout
+    assert "The budget is" not in bench("plan", "all").stdout
+
+
+def test_the_plan_shows_every_block_when_asked(bench: Bench) -> None:
+    assert "block  5" not in bench("plan", "all").stdout
+    assert "block  5" in bench("plan", "all", "--orders").stdout
+
+
+def test_what_is_declared_is_shown_without_python(bench: Bench) -> None:
+    shown = subprocess.run(
+        [sys.executable, "-m", "bench", "show", "disk"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
+    assert "written-mb = 100" in shown
+    assert not re.search(r"None|\{'|\['", shown)
+
+
+@pytest.mark.parametrize("words", [["list"], ["run", "all", "--no-report"]])
+def test_a_reader_that_has_gone_is_told_by_the_exit_code(bench: Bench, words: list[str]) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    environment = {**os.environ, "BENCH_RESULTS": str(bench.results), "BENCH_CACHE": str(bench.folder / "cache")}
+    command = [sys.executable, "-m", "bench", *words, "--scenarios", str(bench.scenarios)]
+    done = subprocess.run(command, cwd=ROOT, env=environment, stdout=writing, stderr=subprocess.PIPE, check=False)
+    os.close(writing)
+    assert done.returncode == 141, done.stderr
+    assert b"Traceback" not in done.stderr
+
+
+def test_a_pipe_that_breaks_elsewhere_is_a_fault(capsys: pytest.CaptureFixture[str]) -> None:
+    def broken() -> None:
+        raise BrokenPipeError(32, "Broken pipe")
+
+    assert guarded(broken) == 70
+    said = capsys.readouterr().err
+    assert "BrokenPipeError" in said
+    Path(said.partition("details: ")[2].strip()).unlink()
+
+
+def test_a_fault_of_the_report_costs_the_run_nothing_but_the_report(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = write_run(tmp_path, "one", series("process", 0.01))
+
+    def broken(*_: object) -> Path:
+        raise ZeroDivisionError("by zero")
+
+    monkeypatch.setattr("bench.measure.reporter", lambda: broken)
+    assert _write_report(run) is None
+    said = capsys.readouterr().err
+    assert "the report cannot be made: ZeroDivisionError: by zero" in said
+    assert "  → bench report one\n" in said
+    assert "Traceback" in (run.path / "log.txt").read_text("utf-8")
+
+
 def test_wrong_files_are_told_with_every_fault(bench: Bench) -> None:
     (bench.scenarios / "startup.toml").write_text(SCENARIO % '"process"' + 'colour = "red"\n', "utf-8")
     (bench.scenarios / "subjects.toml").write_text('[subjects.process]\ntitle = "x"\nbakend = "fake"\n', "utf-8")
@@ -180,7 +313,8 @@ def test_the_same_seed_gives_the_same_order(bench: Bench) -> None:
 
 def test_events_are_json_lines_and_nothing_else(bench: Bench) -> None:
     done = bench("run", "all", "--no-report", "--events", "json")
-    events = [json.loads(line) for line in done.stdout.splitlines()]
+    looking, *events = [json.loads(line) for line in done.stdout.splitlines()]
+    assert looking == {"event": "preparing", "text": "looking at this host"}
     assert events[0]["event"] == "run-started"
     assert events[0]["trials"] == 21 == sum(event["event"] == "trial-finished" for event in events)
     assert [event["event"] for event in events[-2:]] == ["run-finished", "written"]
@@ -200,8 +334,6 @@ def test_measured_costs_make_the_next_plan(bench: Bench) -> None:
 
 
 def test_every_command_and_option_has_help() -> None:
-    import typer
-
     for name, command in typer.main.get_command(app).commands.items():  # type: ignore[attr-defined]
         assert command.help, name
         for parameter in command.params:
@@ -215,7 +347,7 @@ def test_who_left_early_is_planned_counted_kept_and_shown(bench: Bench) -> None:
     assert "up to 33 trials in all" in bench("plan", "all", "--profile", "close").stdout
     assert "up to" not in bench("plan", "all").stdout
     done = bench("run", "all", "--no-report", "--seed", "1", "--profile", "close", "--budget", "5m", columns=200)
-    assert "; 2 trials saved" in done.stderr
+    assert "; 2 trials not needed" in done.stderr
     (path,) = (path for path in bench.results.iterdir() if (path / "run.json").is_file())
     kept = {entry["subject"]: (entry["rule"], entry["blocks"]) for entry in read_run(path).info["stopped"]}
     assert kept == {"process": ("blocks", 10), "docker": ("width", 8), "wild": ("blocks", 10)}

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import re
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -12,11 +15,11 @@ from rich.console import Console
 from bench.backends.base import Session
 from bench.backends.fake import FakeBackend
 from bench.course import Course
-from bench.history import History
 from bench.messages import Message, Preparing, TrialFinished, TrialStarted
 from bench.plan import make_plan
 from bench.progress import JsonLines, Lines, Live, short_time, watcher_for
 from bench.runner import execute
+from bench.sample import Phase
 from bench.scenario import Metric, Profile, Scenario, Subject
 from bench.units import Unit
 
@@ -55,8 +58,35 @@ def test_the_course_counts_trials_and_knows_what_is_left(messages: list[Message]
     # Once a subject has been seen, what it really took counts: these take microseconds, not their expected cost.
     assert left[len(left) // 2] < 1.0
     assert [lane.label for lane in course.lanes.values()] == ["process", "bad", "vm@tcg"]
-    assert course.lanes["bad"].median is None
-    assert len(course.lanes["vm"].values) == 6
+    assert course.lanes["bad", ""].median is None
+    assert len(course.lanes["vm", ""].values) == 6
+
+
+@pytest.fixture
+def in_two_modes(tmp_path: Path) -> list[Message]:
+    """All messages of a run whose one subject is measured in two modes."""
+    parameters = {"mode": ("warm", "cold"), "size": ("one",)}
+    scenario = SCENARIO.model_copy(update={"parameters": parameters, "subjects": ("process",)})
+    plan = make_plan([scenario], SUBJECTS, Profile(name="quick", blocks=6), 3)
+    session = Session(run_id="r", directory=tmp_path, scratch=tmp_path, cache=tmp_path)
+    return list(execute(plan, session, {"fake": FakeBackend()}))
+
+
+def test_what_was_measured_in_another_mode_is_another_lane(in_two_modes: list[Message]) -> None:
+    course, file = Course(), io.StringIO()
+    lines = Lines(file)
+    for message in in_two_modes:
+        course.take(message)
+        lines.show(message)
+    assert [lane.label for lane in course.lanes.values()] == ["process[mode=cold]", "process[mode=warm]"]
+    values: dict[tuple[str, str], list[float | None]] = {cell: [] for cell in course.lanes}
+    for result in (m.result for m in in_two_modes if isinstance(m, TrialFinished)):
+        if result.trial.phase is Phase.MEASURE:
+            values["process", f"[mode={result.trial.params['mode']}]"].append(result.headline)
+    assert {cell: lane.values for cell, lane in course.lanes.items()} == values
+    assert {(lane.done, lane.total) for lane in course.lanes.values()} == {(7, 7)}
+    assert re.search(r"^\[ 1/14\] startup  process\[mode=(warm|cold)\] ", file.getvalue(), re.MULTILINE)
+    assert re.search(r"after block 6 of 6: process\[mode=cold\] \S+ \S+, process\[mode=warm\]", file.getvalue())
 
 
 def test_lines_say_each_trial_and_the_medians_after_the_first_block_and_the_last(messages: list[Message]) -> None:
@@ -73,6 +103,8 @@ def test_lines_say_each_trial_and_the_medians_after_the_first_block_and_the_last
     assert [line.partition(":")[0] for line in medians] == ["startup after block 1 of 6", "startup after block 6 of 6"]
     assert said.index(medians[0]) < said.index(trials[6])
     assert "vm@tcg" in medians[0]
+    # The first of the guest's trials is expected to take ten seconds, the others what the first one took.
+    assert [line for line in said if "begins" in line] == ["startup  vm@tcg begins, expected to take 10 s"]
 
 
 def test_json_lines_are_whole_objects(messages: list[Message]) -> None:
@@ -102,14 +134,44 @@ def drawn(request: pytest.FixtureRequest, messages: list[Message]) -> tuple[int,
 
 
 def test_the_live_view_fits_its_terminal(drawn: tuple[int, str]) -> None:
-    import re
-
     width, text = drawn
     lines = [re.sub(r"\x1b\[[0-9;?]*[A-Za-z]|\r", "", line) for line in text.splitlines()]
     assert max(len(line) for line in lines) <= width
     last = ("trial 21 of 21, 6 failed", "trial 21 of 21, 7 failed")
-    assert any(line.startswith(last) for line in lines)
+    assert any(line.startswith(last) and line.endswith(" to go") and "━" in line for line in lines)
     assert any(re.match(r"vm@tcg +\S+ s +6/7", line) for line in lines)
+
+
+@pytest.mark.parametrize(("width", "bar"), [(70, False), (80, True), (120, True)])
+def test_the_bar_takes_the_room_that_the_words_leave(messages: list[Message], width: int, *, bar: bool) -> None:
+    console = Console(file=io.StringIO(), force_terminal=True, width=width, height=24, color_system=None)
+    live = Live(console)
+    for message in messages:
+        live.show(message)
+    live.close()
+    live._course.passed_over = 1040
+    with console.capture() as seen:
+        console.print(live._bar())
+    (line,) = seen.get().splitlines()
+    assert re.match(r"trial 21 of 21, 7 failed, 1040 not needed .*gone, about 0:00 to go$", line)
+    assert ("━" in line) == bar
+
+
+def test_while_nothing_is_measured_the_clock_of_the_live_view_runs(messages: list[Message]) -> None:
+    file = io.StringIO()
+    live = Live(Console(file=file, force_terminal=True, width=80, height=24, color_system=None))
+    try:
+        live.show(Preparing(text="looking at this host"))
+        time.sleep(0.1)
+        before = file.tell()
+        time.sleep(1.2)
+        assert re.search(r"0:01 gone.*looking at this host, since \d\d:\d\d:\d\d", file.getvalue()[before:], re.DOTALL)
+        live.show(messages[0])
+        live.show(Preparing(text="opening docker"))
+        assert "21 trials planned" in file.getvalue()
+        assert "opening docker, since" in file.getvalue()
+    finally:
+        live.close()
 
 
 def test_the_live_view_draws_between_trials_only(messages: list[Message]) -> None:
@@ -119,9 +181,6 @@ def test_the_live_view_draws_between_trials_only(messages: list[Message]) -> Non
         started = next(i for i, m in enumerate(messages) if isinstance(m, TrialStarted))
         for message in messages[: started + 1]:
             live.show(message)
-        import threading
-        import time
-
         before = file.tell()
         time.sleep(0.6)
         assert file.tell() == before
@@ -143,14 +202,3 @@ def test_preparing_is_said_before_the_trials(messages: list[Message]) -> None:
 @pytest.mark.parametrize(("seconds", "text"), [(0, "0:00"), (7.4, "0:07"), (750, "12:30"), (3723, "1:02:03")])
 def test_waiting_is_told_like_a_clock(seconds: float, text: str) -> None:
     assert short_time(seconds) == text
-
-
-def test_history_keeps_what_trials_took_and_forgets_failures(tmp_path: Path, messages: list[Message]) -> None:
-    history = History(tmp_path)
-    assert history.costs({"process": "fake"}) == {}
-    history.add([m.result for m in messages if isinstance(m, TrialFinished)])
-    costs = History(tmp_path).costs(dict.fromkeys(SUBJECTS, "fake"))
-    assert costs.keys() == {("startup", "process"), ("startup", "vm")}
-    assert History(tmp_path).costs({"process": "docker"}) == {}
-    (tmp_path / "costs.json").write_text("{ half", "utf-8")
-    assert history.costs({"process": "fake"}) == {}

@@ -11,7 +11,7 @@ import pytest
 from bench.backends.base import Session
 from bench.backends.fake import FakeBackend
 from bench.course import Course
-from bench.messages import Message, TrialFinished, TrialSaved
+from bench.messages import Message, TrialFinished, TrialPassedOver
 from bench.plan import Plan, make_plan
 from bench.runner import execute
 from bench.sample import Phase
@@ -67,7 +67,7 @@ def test_a_narrow_subject_leaves_and_the_baseline_and_twins_stay(catalogue: Cata
         "base": ("blocks", 12, 12), "base-twin": ("blocks", 12, 12), "calm": ("width", 8, 12),
         "wild": ("blocks", 12, 12),
     }  # fmt: skip
-    assert sum(isinstance(m, TrialSaved) for m in messages) == 4
+    assert sum(isinstance(m, TrialPassedOver) for m in messages) == 4
     text = in_a_line({"stopped": stopping.outcomes()})
     assert text.startswith("startup: calm after 8 of 12 blocks (±0")
     assert text.endswith("3 pairings used all their blocks")
@@ -97,7 +97,7 @@ def test_the_same_seed_passes_over_the_same_trials(catalogue: Catalogue, tmp_pat
     def order(seed: int) -> list[int]:
         subjects = (fake("base", sigma="0.05"), fake("calm"), fake("wild", sigma="0.3"))
         messages, _ = run(planned(catalogue, *subjects, seed=seed), tmp_path)
-        return [m.trial.index for m in messages if isinstance(m, TrialSaved)]
+        return [m.trial.index for m in messages if isinstance(m, TrialPassedOver)]
 
     assert order(3) == order(3) != []
     assert order(3) != order(4)
@@ -111,14 +111,14 @@ def test_a_spent_budget_ends_a_scenario_once_six_blocks_are_measured(catalogue: 
     assert measured(messages) == {"base": 12, "wild": 12}
 
 
-def test_what_is_saved_is_counted_and_not_waited_for(catalogue: Catalogue, tmp_path: Path) -> None:
+def test_what_is_passed_over_is_counted_and_not_waited_for(catalogue: Catalogue, tmp_path: Path) -> None:
     messages, _ = run(planned(catalogue, fake("base"), fake("calm")), tmp_path)
     course = Course()
     for message in messages:
         course.take(message)
-        if isinstance(message, TrialSaved):
+        if isinstance(message, TrialPassedOver):
             assert course.left_s() <= course.expected_s(message.trial) * (course.total - course.place)
-    assert (course.done, course.saved, course.place) == (18, 8, 26)
+    assert (course.done, course.passed_over, course.place) == (18, 8, 26)
     assert course.left_s() == 0
 
 

@@ -311,8 +311,8 @@ def test_a_pipe_in_place_of_a_file_is_not_waited_for(recorder: store.Recorder) -
 
 
 def test_runs_are_found_by_name_beginning_path_or_age(tmp_path: Path) -> None:
-    for name in ("20260101T1-aa", "20260102T1-bb", "20260102T2-cc", "sample"):
-        store.Recorder(tmp_path, name, "00ff").describe({})
+    for day, name in enumerate(("20260101T1-aa", "20260102T1-bb", "20260102T2-cc", "sample"), 1):
+        store.Recorder(tmp_path, name, "00ff").describe({"started_utc": f"2026-01-0{day}T00:00:00Z"})
     (tmp_path / "no-run").mkdir()
     assert [path.name for path in store.list_runs(tmp_path)][-1] == "sample"
     assert len(store.list_runs(tmp_path)) == 4
@@ -329,6 +329,21 @@ def test_runs_are_found_by_name_beginning_path_or_age(tmp_path: Path) -> None:
         store.find_run(tmp_path / "nowhere")
     with pytest.raises(UsageError, match="holds no run"):
         store.read_run(tmp_path / "no-run")
+
+
+def test_the_newest_run_is_the_one_that_began_last_whatever_its_folder_is_called(tmp_path: Path) -> None:
+    for name, began in (
+        ("renamed", "2026-01-01T10:00:00Z"), ("20260102-090000-aa", "2026-01-02T08:00:00Z"),
+        ("20260101-230000-bb", "2026-01-02T09:00:00Z"), ("strange", ["2027"]), ("stranger", None),
+    ):  # fmt: skip
+        store.Recorder(tmp_path, name, "00ff").describe({"started_utc": began})
+    (tmp_path / "damaged").mkdir()
+    (tmp_path / "damaged" / "run.json").write_text("{ half", "utf-8")
+    (tmp_path / "pipe").mkdir()
+    os.mkfifo(tmp_path / "pipe" / "run.json")
+    known = ["damaged", "strange", "stranger", "renamed", "20260102-090000-aa", "20260101-230000-bb"]
+    assert [path.name for path in store.list_runs(tmp_path)] == known
+    assert store.find_run(tmp_path).name == "20260101-230000-bb"
 
 
 def test_the_log_is_appended(recorder: store.Recorder) -> None:
