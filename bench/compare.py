@@ -8,6 +8,9 @@ order-statistic interval (bench.stats) is the interval. The verdict looks at whe
     inside the margin               EQUIVALENT
     anywhere else                   INCONCLUSIVE, as is everything below six common blocks
 
+0 divided by a positive value is 0, a positive value divided by 0 is infinite, equal values have the ratio 1: so "none"
+beside "five" is a verdict, though the ratio is no figure. Values below 0 have no ratio.
+
 The margin (5 % unless told otherwise) is symmetric in the ratio's logarithm: 1/1.05 … 1.05. That a difference
 must clear the margin, not only 1, is criterion's noise threshold; it keeps false alarms between equal subjects
 far below the nominal 5 %, which matters because a report shows dozens of comparisons.
@@ -28,8 +31,10 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
+from bench.ratios import exponential, logarithm, ratios_per_block
 from bench.sample import Phase, Status
-from bench.stats import CONFIDENCE, Row, block_medians, groups, median_interval, ratio_per_block, values_needed
+from bench.stats import CONFIDENCE, Row, block_medians, groups, median_interval, values_needed
+from bench.text import plural
 from bench.units import Better, Unit, format_interval
 
 MARGIN = 0.05
@@ -57,8 +62,8 @@ class Comparison:
 
     Attributes:
         params: what both have in common, as sorted (name, value) pairs.
-        ratio: subject / baseline; None when no block has both.
-        low, high: interval of the ratio at 95 %; None where there are too few blocks.
+        ratio: subject / baseline; None when no block has both, and where it is 0 or infinite: the verdict knows.
+        low, high: interval of the ratio at 95 %; None where there are too few blocks, or an end is 0 or infinite.
         blocks: in how many blocks both have a value (between runs: in the smaller of the two).
         lost: blocks in which one of them has none: failures and timeouts are not in the ratio.
         margin: differences up to this share count as none.
@@ -103,6 +108,11 @@ class Comparison:
                 return "more" if more else "less"
 
     @property
+    def turned(self) -> bool:
+        """True when its words tell the reciprocal: a factor above 1 and "faster" or "slower"."""
+        return self.ratio is not None and self.ratio < 1.0 and self.word in ("faster", "slower")
+
+    @property
     def text(self) -> str:
         """The comparison in words: "14.6× [13.9–15.2], slower", "0.31× [0.30–0.33], less".
 
@@ -111,7 +121,7 @@ class Comparison:
         if self.ratio is None:
             return f"{self.word}: {self.reason}"
         ratio, low, high = self.ratio, self.low, self.high
-        if self.word in ("faster", "slower") and ratio < 1.0:
+        if self.turned:
             ratio, low, high = 1.0 / ratio, _inverse(high), _inverse(low)
         return f"{format_interval(ratio, low, high, Unit.RATIO)}, {self.word}"
 
@@ -124,14 +134,14 @@ def paired_ratio(ratios: Sequence[float], confidence: float = CONFIDENCE) -> tup
     """Return the median of the ratios' logarithms as a ratio, and its interval (None: too few blocks).
 
     Raises:
-        ValueError: there is no ratio, or one is not positive.
+        ValueError: there is no ratio, or one is below 0.
     """
-    logarithms = [math.log(ratio) for ratio in ratios]
+    logarithms = [logarithm(ratio) for ratio in ratios]
     if not logarithms:
         raise ValueError("there is no ratio")
     interval = median_interval(logarithms, confidence)
-    middle = math.exp(statistics.median(logarithms))
-    return (middle, math.exp(interval[0]), math.exp(interval[1])) if interval else (middle, None, None)
+    middle = exponential(statistics.median(logarithms))
+    return (middle, exponential(interval[0]), exponential(interval[1])) if interval else (middle, None, None)
 
 
 def judge(low: float, high: float, margin: float, better: Better) -> tuple[Verdict, str]:
@@ -195,12 +205,12 @@ def compare_cell(
     common = numerators.keys() & denominators.keys()
     problem, ratios = "", {}
     try:
-        ratios = ratio_per_block(numerators, denominators)
+        ratios = ratios_per_block(numerators, denominators)
     except ValueError as error:
         problem = str(error)
     interval = paired_ratio(list(ratios.values()), confidence) if ratios else (None, None, None)
     if not problem:
-        few = f"{len(common)} common blocks; a verdict needs {values_needed(confidence)}"
+        few = f"{plural(len(common), 'common block')}; a verdict needs {values_needed(confidence)}"
         problem = few if common else "no block has a value of both"
     return conclude(
         own[0], other[0], interval, blocks=len(common), lost=len(blocks) - len(common),
@@ -215,18 +225,30 @@ def conclude(
     """Return the comparison of two cells, each named by one of its rows, with the verdict on its interval.
 
     Args:
-        interval: ratio, low, high.
+        interval: ratio, low, high; the verdict takes them as they are, 0 and infinity included.
         otherwise: the reason for INCONCLUSIVE where there is no interval.
     """
     ratio, low, high = interval
     verdict, reason = Verdict.INCONCLUSIVE, otherwise
     if low is not None and high is not None:
         verdict, reason = judge(low, high, margin, Better(own["better"]))
+    if not _is_figure(low) or not _is_figure(high):
+        low = high = None
+    if ratio is not None and not _is_figure(ratio):
+        reason = f"{reason}: {_ZEROS.get(ratio, 'now the one, now the other is 0')}"
+        ratio = None
     return Comparison(
         scenario=own["scenario"], metric=own["metric"], params=tuple(sorted((own.get("params") or {}).items())),
         subject=own["subject"], baseline=other["subject"], unit=Unit(own["unit"]), better=Better(own["better"]),
         ratio=ratio, low=low, high=high, blocks=blocks, lost=lost, margin=margin, verdict=verdict, reason=reason,
     )  # fmt: skip
+
+
+_ZEROS = {0.0: "it is 0 in most blocks", math.inf: "the baseline is 0 in most blocks"}
+
+
+def _is_figure(ratio: float | None) -> bool:
+    return ratio is not None and 0.0 < ratio < math.inf
 
 
 def above_floor(comparison: Comparison, floors: Sequence[Comparison]) -> Comparison:

@@ -22,8 +22,10 @@ from typing import Any
 from bench.claims import GROUPS, Condition
 from bench.compare import Comparison, compare_cell, floor_of, noise_floor, twins
 from bench.evidence import Bound, Doubt, Evidence, Outcome, Params, is_emulated, outcome_of
+from bench.ratios import ratios_per_block
 from bench.sample import Phase, Status
-from bench.stats import Row, block_medians, median_interval, ratio_per_block, values_needed
+from bench.soundness import sound
+from bench.stats import Row, block_medians, median_interval, values_needed
 from bench.store import Run
 from bench.text import did_you_mean, plural
 from bench.units import Better
@@ -48,17 +50,16 @@ class Seen:
 
     @classmethod
     def of(cls, run: Run, known: Collection[str]) -> Seen:
-        """Return what a run has to say; rows without a finite value are left out."""
+        """Return what a run has to say."""
+        run = sound(run)
         rows: dict[str, list[Row]] = {}
         for row in run.rows:
-            if row["phase"] == Phase.MEASURE and (row["value"] is None or math.isfinite(row["value"])):
-                rows.setdefault(str(row["scenario"]), []).append(row)
-        subjects = run.info.get("subjects")
-        entries = subjects.items() if isinstance(subjects, Mapping) else ()
-        rungs = {str(label): entry.get("rung") for label, entry in entries if isinstance(entry, Mapping)}
-        asked, twin_of = run.info.get("scenarios"), twins(run.info)
+            if row["phase"] == Phase.MEASURE:
+                rows.setdefault(row["scenario"], []).append(row)
+        rungs = {label: told.get("rung") for label, told in run.info["subjects"].items()}
+        asked, twin_of = run.info["scenarios"], twins(run.info)
         return cls(
-            rows=rows, known=known, asked=tuple(asked) if isinstance(asked, Mapping) else (), twin_of=twin_of,
+            rows=rows, known=known, asked=tuple(asked), twin_of=twin_of,
             rungs={label: rung for label, rung in rungs.items() if isinstance(rung, int)},
             exact=frozenset(_marked(asked, "exact")), constant=frozenset(_marked(asked, "constant")),
             floors=noise_floor((row for of_one in rows.values() for row in of_one), twin_of),
@@ -90,9 +91,9 @@ class _Values:
         """Return the ratios, block by block. A block in which either failed has none, and could have any.
 
         Raises:
-            ValueError: a value of 0 or below has no ratio.
+            ValueError: values below 0 have no ratio.
         """
-        ratios = ratio_per_block(self.by_block, other.by_block)
+        ratios = ratios_per_block(self.by_block, other.by_block)
         return _Values(by_block=ratios, failed=(self.failed | other.failed) - ratios.keys())
 
     def interval(self) -> tuple[float, float] | None:
@@ -108,13 +109,12 @@ class _Values:
         return (min(values), max(values)) if len(values) == 1 and not self.failed else None
 
 
-def _marked(asked: Any, mark: str) -> Iterator[tuple[str, str]]:
+def _marked(asked: Mapping[str, Mapping[str, Any]], mark: str) -> Iterator[tuple[str, str]]:
     """Yield the (scenario, metric) that have this mark, as run.json tells it."""
-    for name, scenario in asked.items() if isinstance(asked, Mapping) else ():
-        metrics = scenario.get("metrics") if isinstance(scenario, Mapping) else None
-        for metric in metrics if isinstance(metrics, (list, tuple)) else ():
-            if isinstance(metric, Mapping) and metric.get(mark) is True:
-                yield str(name), str(metric.get("name"))
+    for name, scenario in asked.items():
+        for metric in scenario["metrics"]:
+            if metric.get(mark) is True:
+                yield name, str(metric.get("name"))
 
 
 def gather(seen: Seen, condition: Condition) -> tuple[list[Evidence], str]:
@@ -238,7 +238,7 @@ def _tried(seen: Seen, plain: Evidence, own: Sequence[Row], other: Sequence[Row]
     plain = replace(plain, bound=bound, blocks=count, failures=lost)
     if not count:
         return replace(plain, doubt=Doubt.TOO_FEW, reason="no block has a value of both")
-    plain = replace(plain, value=statistics.median(values.by_block.values()))
+    plain = replace(plain, value=_figure(statistics.median(values.by_block.values())))
     agreed = values.agreed() if _is_constant(seen, own[0]) else None
     interval = agreed or values.interval()
     if interval is None:
@@ -247,7 +247,7 @@ def _tried(seen: Seen, plain: Evidence, own: Sequence[Row], other: Sequence[Row]
         return replace(plain, doubt=doubt, reason=f"{lost} failed, {text}" if lost else text)
     low, high = interval
     if not agreed:
-        plain = replace(plain, low=low if math.isfinite(low) else None, high=high if math.isfinite(high) else None)
+        plain = replace(plain, low=_figure(low), high=_figure(high))
     outcome = outcome_of(condition.side, threshold, low, high, bound)
     if outcome is Outcome.UNDECIDED:
         return _undecided(plain, values, threshold, low, high)
@@ -256,6 +256,11 @@ def _tried(seen: Seen, plain: Evidence, own: Sequence[Row], other: Sequence[Row]
     if floor is not None and distance is not None and distance <= floor:
         return replace(plain, doubt=Doubt.NOISE, reason=f"{Doubt.NOISE} ({floor - 1.0:.1%})")
     return replace(plain, outcome=outcome)
+
+
+def _figure(value: float) -> float | None:
+    """Return a value that can be written; None for what is infinite: beyond every threshold, but no number."""
+    return value if math.isfinite(value) else None
 
 
 def _undecided(plain: Evidence, values: _Values, threshold: float, low: float, high: float) -> Evidence:

@@ -12,6 +12,7 @@ from bench.compare import Comparison, Params, compare, compare_cell, noise_floor
 from bench.errors import ExitCode
 from bench.evidence import Bound, is_emulated
 from bench.sample import Phase, Status
+from bench.soundness import sound
 from bench.stats import Estimate, Row, estimates
 from bench.store import Run
 from bench.units import Better, Unit, format_interval, format_value
@@ -73,27 +74,27 @@ class Summary:
 
 def _place(known: Mapping[str, Any], scenario: str) -> float:
     """Return where the scenario stands in a run; a stranger's nonsense comes last."""
-    order = (known.get(scenario) or {}).get("order") if isinstance(known.get(scenario), dict) else None
+    order = known.get(scenario, {}).get("order")
     return float(order) if isinstance(order, int) else 1e9
 
 
 def summarise(run: Run) -> Summary:
-    """Return what the run says. Never raises for what run.json leaves out."""
-    known: Mapping[str, Any] = run.info.get("scenarios") or {}
+    """Return what the run says. Never raises for what a run's folder holds or leaves out."""
+    run = sound(run)
+    known: Mapping[str, Any] = run.info["scenarios"]
     told = _with_userland(run.info)
-    labels = dict.fromkeys(str(row["subject"]) for row in run.rows)
+    labels = dict.fromkeys(row["subject"] for row in run.rows)
     ordered = tuple(sorted(labels, key=lambda label: _rung(told, label)))
     # Rows begin with the pairings that were refused: the scenarios' own order is that of the run.
-    names = sorted(dict.fromkeys(str(row["scenario"]) for row in run.rows), key=lambda name: _place(known, name))
+    names = sorted(dict.fromkeys(row["scenario"] for row in run.rows), key=lambda name: _place(known, name))
     ratios = {(c.scenario, c.metric, c.subject, c.params): c for c in comparisons(run)}
-    answers = tuple(_answer(n, known.get(n) or {}, told, ordered, run.rows, ratios) for n in names)
+    answers = tuple(_answer(n, known.get(n, {}), told, ordered, run.rows, ratios) for n in names)
     return Summary(answers=answers, subjects=ordered, troubles=_troubles(run.rows, told), exit_code=exit_code(run.rows))
 
 
 def _with_userland(info: Mapping[str, Any]) -> dict[str, Any]:
     """Return what is told of each subject, with the name of the root file system it ran."""
-    subjects: Mapping[str, Any] = info.get("subjects") or {}
-    return {label: {**subject, "userland": userland(info, label)} for label, subject in subjects.items()}
+    return {label: {**subject, "userland": userland(info, label)} for label, subject in info["subjects"].items()}
 
 
 def userland(info: Mapping[str, Any], label: str) -> str:
@@ -106,8 +107,7 @@ def userland(info: Mapping[str, Any], label: str) -> str:
 
 def headlines(run: Run) -> dict[str, str]:
     """Return the headline metric by scenario, as far as run.json tells."""
-    told: Mapping[str, Any] = run.info.get("scenarios") or {}
-    return {name: str(scenario.get("headline", "")) for name, scenario in told.items()}
+    return {name: str(scenario.get("headline", "")) for name, scenario in sound(run).info["scenarios"].items()}
 
 
 def comparisons(run: Run) -> list[Comparison]:
@@ -115,10 +115,10 @@ def comparisons(run: Run) -> list[Comparison]:
 
     The phases of a start (`part=phase`) are left out: they explain, they are not compared.
     """
+    run = sound(run)
     rows = [row for row in run.rows if (row.get("params") or {}).get("part") != "phase"]
-    known: Mapping[str, Any] = run.info.get("scenarios") or {}
-    labels = dict.fromkeys(str(row["subject"]) for row in rows)
-    named = {name: str(scenario.get("baseline") or "") for name, scenario in known.items()}
+    labels = dict.fromkeys(row["subject"] for row in rows)
+    named = {name: str(scenario.get("baseline") or "") for name, scenario in run.info["scenarios"].items()}
     baselines = {name: label for name, wanted in named.items() for label in labels if label.partition("@")[0] == wanted}
     return compare(rows, baselines, floors=noise_floor(rows, twins(run.info)))
 
@@ -140,6 +140,16 @@ def telling(params: Params) -> tuple[int, float, Params]:
         float(instances) if instances.isdecimal() else 0.0,
         params,
     )
+
+
+def wholes(sets: Iterable[Params]) -> frozenset[Params]:
+    """Return the sets of parameters that are no parts; of several wholes of one thing the one that is shown first."""
+    first: dict[Params, Params] = {}
+    for params in sorted(sets, key=telling):
+        rest = dict(params)
+        if rest.pop("part", "total") in WHOLES:
+            first.setdefault(tuple(rest.items()), params)
+    return frozenset(first.values())
 
 
 def exit_code(rows: Iterable[Row]) -> ExitCode:
@@ -171,7 +181,7 @@ def _answer(
     }
     unit = Unit(mine[0]["unit"]) if mine else Unit.COUNT
     title = str(scenario.get("title") or name)
-    counted = next((str(m.get("counted") or "") for m in scenario.get("metrics") or () if m.get("name") == metric), "")
+    counted = next((str(m.get("counted") or "") for m in scenario.get("metrics", ()) if m.get("name") == metric), "")
     asides = _asides([row for row in rows if row["scenario"] == name], scenario.get("emulation"), unit)
     sentence = f"{', '.join(filter(None, (title, counted)))}: {_sentence(cells, by_label, told, unit, asides)}"
     return Answer(
@@ -200,16 +210,14 @@ def _params(row: Row) -> Params:
 
 def _bound(scenario: Mapping[str, Any], metric: str, label: str) -> str:
     """Return the sign before a subject's value: what an emulated one's is, where the metric is not exact."""
-    declared = (m for m in scenario.get("metrics") or () if isinstance(m, Mapping))
-    told: Mapping[str, Any] = next((m for m in declared if m.get("name") == metric), {})
+    told: Mapping[str, Any] = next((m for m in scenario.get("metrics", ()) if m.get("name") == metric), {})
     better = next((b for b in Better if b == told.get("better")), Better.LOWER)
     return Bound.of(better, emulated=is_emulated(label), exact=told.get("exact") is True).sign
 
 
 def _cell(rows: Sequence[Row], ratio: Comparison | None, bound: str) -> Cell:
     found = next(iter(estimates(rows, params=False).values()), None)
-    compared = ratio if found and ratio and ratio.ratio is not None else None
-    return Cell(estimate=found, ratio=compared, note=_note(rows), bound=bound)
+    return Cell(estimate=found, ratio=ratio if found else None, note=_note(rows), bound=bound)
 
 
 def _note(rows: Sequence[Row]) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
@@ -16,3 +17,30 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 def plural(count: int, noun: str) -> str:
     """Return "1 trial" or "3 trials"."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def few(names: Sequence[str], most: int) -> str:
+    """Return "a, b, c", or "a, b and 7 more" where there are more than `most`."""
+    more = len(names) - most
+    return ", ".join(names) if more <= 0 else f"{', '.join(names[:most])} and {more} more"
+
+
+def printable(text: str) -> str:
+    """Return a text with a blank for every character that cannot be seen; the ends of its lines stay.
+
+    Whoever wrote it shall not steer the reader's terminal: escape sequences, returns and marks of direction go.
+    """
+    return "".join(character if character.isprintable() or character == "\n" else " " for character in text)
+
+
+def clean(value: Any, longest: int = 600) -> str:
+    """Return a value as one printable line of bounded length; "" for None."""
+    if value is None:
+        return ""
+    text = " ".join(printable(str(value)[: longest * 4]).split())
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"
+
+
+def harmless(value: Any) -> Any:
+    """Return a value for a spreadsheet: a text that it would run as a formula begins with an apostrophe."""
+    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@") else value

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from bench.errors import UsageError
-from bench.exports.entries import sound
+from bench.soundness import sound
 from bench.store import Run
 from bench.text import did_you_mean
 

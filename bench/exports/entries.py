@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from bench.compare import Params
-from bench.errors import StoreError
 from bench.sample import Phase, Status
+from bench.soundness import finite
 from bench.stats import Estimate, Row, estimates, groups
 from bench.store import Run
 from bench.text import plural
@@ -59,53 +58,18 @@ class Entry:
         return sum(self.missing.get(status, 0) for status in _FAILED)
 
 
-def sound(run: Run) -> Run:
-    """Return the run with every value that is not a finite number turned into a failed one.
-
-    JSON has no word for NaN, and no median survives one.
-
-    Raises:
-        StoreError: a row has a unit or a direction that this version does not know.
-    """
-    known = {str(unit) for unit in Unit}, {str(better) for better in Better}
-    for row in run.rows:
-        if row["unit"] not in known[0] or row["better"] not in known[1]:
-            raise StoreError(
-                f"{run.run_id} is damaged: {row['metric']} is in {row['unit']!r}, {row['better']!r} is better"
-            )
-    return replace(run, rows=tuple(_sound(row) for row in run.rows), facts=finite(run.facts), info=finite(run.info))
-
-
-def _sound(row: Row) -> Row:
-    value = row["value"]
-    if row["status"] != Status.OK or (isinstance(value, int | float) and math.isfinite(value)):
-        return row
-    return {**row, "value": None, "status": str(Status.FAILED), "reason": "the stored value is not a finite number"}
-
-
-def finite(content: Any) -> Any:
-    """Return the content with None for every number that JSON cannot write."""
-    if isinstance(content, Mapping):
-        return {str(key): finite(value) for key, value in content.items()}
-    if isinstance(content, list | tuple):
-        return [finite(value) for value in content]
-    return None if isinstance(content, float) and not math.isfinite(content) else content
-
-
 def entries(run: Run) -> list[Entry]:
     """Return every cell of a run, in the order of the run's scenarios and the ladder; the phases of starts left out."""
     rows = [row for row in run.rows if row["params"].get("part") != "phase"]
     columns = ("scenario", "subject", "metric")
     estimated = estimates(rows, by=columns)
     found = [_entry(key, group, estimated.get(key)) for key, group in groups(rows, by=columns).items()]
-    told: Any = run.info.get("subjects") or {}
     scenarios = list(dict.fromkeys(entry.scenario for entry in found))
-    return sorted(found, key=lambda e: (scenarios.index(e.scenario), _rung(told, e.subject), e.subject))
+    return sorted(found, key=lambda e: (scenarios.index(e.scenario), _rung(run, e.subject), e.subject))
 
 
-def _rung(told: Any, label: str) -> int:
-    entry = told.get(label) if isinstance(told, Mapping) else None
-    rung = entry.get("rung") if isinstance(entry, Mapping) else None
+def _rung(run: Run, label: str) -> int:
+    rung = run.info.get("subjects", {}).get(label, {}).get("rung")
     return rung if isinstance(rung, int) else 1 << 30
 
 
@@ -151,5 +115,5 @@ def without_value(found: Iterable[Entry]) -> tuple[str, ...]:
 
 
 def dump(content: Any) -> str:
-    """Write JSON that ends with a line end, letters as they are."""
-    return json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False, default=str) + "\n"
+    """Write JSON that ends with a line end, letters as they are; what is not finite is null."""
+    return json.dumps(finite(content), indent=1, ensure_ascii=False, allow_nan=False, default=str) + "\n"

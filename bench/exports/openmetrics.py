@@ -19,7 +19,7 @@ from bench.units import Unit
 _SUFFIXES = {
     Unit.SECONDS: "seconds", Unit.BYTES: "bytes", Unit.RATIO: "ratio", Unit.COUNT: "",
     Unit.CPU_SECONDS_PER_HOUR: "cpu_seconds_per_hour", Unit.PER_SECOND: "per_second",
-    Unit.BYTES_PER_SECOND: "bytes_per_second",
+    Unit.BYTES_PER_SECOND: "bytes_per_second", Unit.BYTES_PER_HOUR: "bytes_per_hour",
 }  # fmt: skip
 """How the name of a metric in this unit ends. Values are never rescaled."""
 

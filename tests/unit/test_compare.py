@@ -6,6 +6,7 @@ import itertools
 import math
 import random
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.between import _rank_sum_counts, compare_runs, differences, shift_interval
+from bench.between import _rank_sum_counts, compare_runs, differences, headlines_only, shift_interval
 from bench.compare import Comparison, Verdict, compare, compare_cell, floor_of, judge, noise_floor, twins
 from bench.stats import persistence
 from bench.store import Run
+from bench.text import plural
 from bench.units import Better
 
 positive = st.floats(min_value=1e-3, max_value=1e3, allow_nan=False)
@@ -87,7 +89,7 @@ def test_below_six_blocks_there_is_no_verdict(blocks: int) -> None:
     found = one([10.0] * blocks, [1.0] * blocks)
     assert (found.verdict, found.low) == (Verdict.INCONCLUSIVE, None)
     assert found.ratio == pytest.approx(10.0)
-    assert found.reason == f"{blocks} common blocks; a verdict needs 6"
+    assert found.reason == f"{plural(blocks, 'common block')}; a verdict needs 6"
 
 
 @pytest.mark.parametrize(
@@ -125,9 +127,37 @@ def test_failed_blocks_are_lost_and_said() -> None:
     assert (found.blocks, found.lost, found.verdict) == (5, 2, Verdict.INCONCLUSIVE)
 
 
-def test_values_without_a_ratio_are_inconclusive_not_infinite() -> None:
-    assert one([0.0] * 6, [1.0] * 6).reason.startswith("values of 0 or below have no ratio")
+@pytest.mark.parametrize(
+    ("own", "other", "verdict", "reason"),
+    [
+        ([0.0] * 6, [1.0] * 6, Verdict.BETTER, "it is 0 in most blocks"),
+        ([5.0] * 6, [0.0] * 6, Verdict.WORSE, "the baseline is 0 in most blocks"),
+        ([0.0] * 5, [1.0] * 5, Verdict.INCONCLUSIVE, "it is 0 in most blocks"),
+        ([0.0] * 3 + [1.0] * 3, [1.0] * 3 + [0.0] * 3, Verdict.INCONCLUSIVE, "now the one, now the other is 0"),
+        ([-1.0] * 6, [1.0] * 6, Verdict.INCONCLUSIVE, "values below 0 have no ratio: -1 to 1"),
+    ],
+)
+def test_nothing_beside_something_is_a_verdict_without_a_figure(
+    own: list[float], other: list[float], verdict: Verdict, reason: str
+) -> None:
+    found = one(own, other)
+    assert (found.verdict, found.ratio, found.low, found.high) == (verdict, None, None, None)
+    assert found.reason.endswith(reason)
+    assert (found.deviation, found.text) == (None, f"{verdict}: {found.reason}")
+
+
+def test_equal_values_are_equivalent_though_they_are_nothing() -> None:
     assert one([0.0] * 6, [0.0] * 6).verdict is Verdict.EQUIVALENT
+    assert one([-1.0] * 6, [-1.0] * 6).verdict is Verdict.EQUIVALENT
+
+
+def test_a_few_blocks_of_nothing_cost_the_figure_of_a_bound_and_no_more() -> None:
+    found = one([0.0] + [2.0] * 8, [1.0] * 9)
+    assert [found.ratio, found.low] == pytest.approx([2.0, 2.0])
+    assert found.verdict is Verdict.WORSE
+    found = one([2.0] * 6, [0.0] + [1.0] * 5)
+    assert found.ratio == pytest.approx(2.0)
+    assert (found.low, found.high, found.verdict) == (None, None, Verdict.WORSE)
 
 
 def test_subjects_that_were_not_tried_are_left_out() -> None:
@@ -239,6 +269,7 @@ def test_runs_are_compared_after_their_facts() -> None:
     assert comparison.verdict is Verdict.WORSE
     assert comparison.ratio == pytest.approx(2.0, rel=0.01)
     assert differences(first, first) == []
+    assert differences(first, replace(first, info={**first.info, "stopped": [{"blocks": 6}], "claims": [{}]})) == []
     with pytest.raises(ValueError, match="at least two"):
         compare_runs([first])
 
@@ -247,8 +278,9 @@ def test_runs_are_compared_after_their_facts() -> None:
     ("own", "reason"),
     [
         ([2.0] * 5, "5 blocks in one of the runs; a verdict needs 6"),
+        ([2.0], "1 block in one of the runs; a verdict needs 6"),
         ([None] * 6, "one of the runs has no value"),
-        ([0.0] * 6, "values of 0 or below have no ratio"),
+        ([-1.0] * 6, "values below 0 have no ratio"),
     ],
 )
 def test_runs_that_cannot_be_compared_say_why(own: list[float | None], reason: str) -> None:
@@ -256,9 +288,47 @@ def test_runs_that_cannot_be_compared_say_why(own: list[float | None], reason: s
     assert (found.comparisons[0].verdict, found.comparisons[0].reason) == (Verdict.INCONCLUSIVE, reason)
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "verdict", "reason"),
+    [
+        ([0.0] * 6, [5.0] * 6, Verdict.WORSE, "the baseline is 0 in most blocks"),
+        ([5.0] * 6, [0.0] * 6, Verdict.BETTER, "it is 0 in most blocks"),
+        ([0.0] * 3 + [5.0] * 3, [5.0] * 3 + [0.0] * 3, Verdict.INCONCLUSIVE, "holds 1 and reaches beyond 5%"),
+        ([0.0] * 6, [0.0] * 5 + [5.0], Verdict.INCONCLUSIVE, "holds 1 and reaches beyond 5%"),
+    ],
+)
+def test_nothing_that_becomes_something_is_worse(
+    first: list[float], second: list[float], verdict: Verdict, reason: str
+) -> None:
+    (found,) = compare_runs([run("first", rows("a", first)), run("second", rows("a", second))])
+    (comparison,) = found.comparisons
+    assert comparison.verdict is verdict
+    assert comparison.reason.endswith(reason)
+
+
+def test_numbers_beyond_floats_are_compared_without_a_fault() -> None:
+    (found,) = compare_runs([run("first", rows("a", [1e-300] * 6)), run("second", rows("a", [1e99] * 6))])
+    assert found.comparisons[0].verdict is Verdict.WORSE
+
+
 def test_constant_metrics_of_two_runs_are_equivalent() -> None:
     (found,) = compare_runs([run("first", rows("a", [0.0] * 6)), run("second", rows("a", [0.0] * 6))])
     assert found.comparisons[0].verdict is Verdict.EQUIVALENT
+
+
+@pytest.mark.parametrize(
+    ("parts", "shown"),
+    [(("total", "with-engine", "shim"), "with-engine"), (("shim", "total"), "total"), (("shim",), None)],
+)
+def test_the_headline_of_a_scenario_is_the_whole_that_is_shown_first(parts: Sequence[str], shown: str | None) -> None:
+    ready = [row for part in parts for row in rows("a", [1.0] * 6, params={"part": part, "instances": "1"})]
+    more = [row for part in parts for row in rows("b", [1.0] * 6, params={"part": part, "instances": "1"})]
+    (found,) = compare_runs([run("first", ready), run("second", ready + more)])
+    kept = headlines_only(found, {"startup": "requested→ready"})
+    wanted = [] if shown is None else [(("instances", "1"), ("part", shown))]
+    assert [c.params for c in kept.comparisons] == wanted
+    assert [a.params for a in kept.alone] == wanted
+    assert headlines_only(found, {"startup": "another"}).comparisons == ()
 
 
 def test_a_run_with_a_loud_twin_silences_the_comparison() -> None:

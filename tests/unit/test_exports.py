@@ -23,11 +23,13 @@ from prometheus_client.parser import text_string_to_metric_families as prometheu
 from report_runs import make_run, row
 from written_runs import READY, bench, scenario, series, write_run
 
-from bench.errors import StoreError, UsageError
+from bench.errors import UsageError
 from bench.exports import FORMATS, Export, export
+from bench.exports.openmetrics import _SUFFIXES
 from bench.stats import estimate
-from bench.store import COLUMNS, Run
+from bench.store import COLUMNS, DIRECTORY, Run, read_run
 from bench.summary import comparisons, summarise
+from bench.units import Unit
 
 SCHEMAS = Path(__file__).resolve().parents[1] / "data" / "schemas"
 
@@ -257,10 +259,33 @@ def test_warm_up_and_phases_are_in_the_raw_table_only() -> None:
     assert {form for form in FORMATS if re.search(r"77\.0|55\.0", export(run, form).text)} == {"csv"}
 
 
-def test_damage_is_told() -> None:
+def test_every_unit_has_a_name_in_openmetrics() -> None:
+    assert set(_SUFFIXES) == set(Unit)
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_every_format_holds_the_sample(form: str) -> None:
+    assert export(read_run(DIRECTORY / "sample"), form).count > 0
+
+
+def test_a_unit_that_nobody_knows_is_a_failure_that_says_so() -> None:
     rows = tuple(series("docker", 1.0, unit="parsec"))
-    with pytest.raises(StoreError, match="'parsec'"):
-        export(Run(path=Path("x"), info={"run_id": "r"}, facts={}, rows=rows), "bmf")
+    made = export(Run(path=Path("x"), info={"run_id": "r"}, facts={}, rows=rows), "csv-estimates")
+    (line,) = csv.DictReader(io.StringIO(made.text))
+    assert (line["n"], line["failed"], line["median"]) == ("0", "8", "")
+    assert line["reasons"] == 'its unit, "parsec", is unknown to this version'
+
+
+def test_a_ratio_to_nothing_is_a_verdict_without_a_figure() -> None:
+    rows = (*series("process", 0.0), *series("docker", 5.0))
+    info = {"run_id": "r", "scenarios": {"startup": scenario(READY)}}
+    run = Run(path=Path("x"), info=info, facts={}, rows=rows)
+    (told,) = checked(run, "json", "document")["comparisons"]
+    assert (told["ratio"], told["low"], told["verdict"]) == (None, None, "worse")
+    assert "| docker | 5.0" in export(run, "markdown").text
+
+
+def test_a_wrong_format_is_told() -> None:
     with pytest.raises(UsageError, match='no format "bmff"'):
         export(make_run(), "bmff")
 

@@ -213,8 +213,26 @@ def test_another_scenario_is_never_compared_with() -> None:
     assert found.verdict is ClaimVerdict.NOT_MEASURED
 
 
-def test_a_value_of_nothing_has_no_ratio() -> None:
-    run = run_of(rows("docker", [0.0] * 6), rows("oci", about(1)))
+@pytest.mark.parametrize(
+    ("own", "other", "found", "value"),
+    [
+        ([0.0] * 6, about(1), ClaimVerdict.SUPPORTED, 0.0),
+        (about(1), [0.0] * 6, ClaimVerdict.REFUTED, None),
+        ([0.0] * 6, [0.0] * 6, ClaimVerdict.REFUTED, 1.0),
+        ([0.0] * 3 + [1.0] * 3, [1.0] * 3 + [0.0] * 3, ClaimVerdict.NOT_MEASURABLE, None),
+    ],
+)
+def test_nothing_is_below_something_and_something_beyond_any_share_of_nothing(
+    own: list[float], other: list[float], found: ClaimVerdict, value: float | None
+) -> None:
+    run = run_of(rows("docker", own), rows("oci", other))
+    judged = verdict(run, {"subjects": ["docker"], "than": ["oci"], "below": "1 ×"})
+    assert judged.verdict is found
+    assert judged.evidence[0].value == value
+
+
+def test_a_value_below_nothing_has_no_ratio() -> None:
+    run = run_of(rows("docker", [-1.0] * 6), rows("oci", about(1)))
     found = verdict(run, {"subjects": ["docker"], "than": ["oci"], "below": "1 ×"})
     assert found.verdict is ClaimVerdict.NOT_MEASURABLE
     assert "no ratio" in found.reason
@@ -448,8 +466,13 @@ def test_the_order_of_the_rows_does_not_matter(order: list[int], seconds: list[f
 )  # fmt: skip
 def test_a_damaged_run_is_judged_from_what_is_left(info: dict[str, Any]) -> None:
     assert verdict(run_of(rows("docker", about(0.3)), **info), QUICK).verdict is ClaimVerdict.REFUTED
-    endless = rows("docker", [*about(0.3), math.nan, math.inf])
-    assert verdict(run_of(endless), QUICK).verdict is ClaimVerdict.REFUTED
+
+
+def test_a_value_that_is_no_number_has_failed() -> None:
+    found = verdict(run_of(rows("docker", [*about(0.3, 14), math.nan])), QUICK)
+    assert found.verdict is ClaimVerdict.REFUTED
+    assert found.evidence[0].failures == 1
+    assert verdict(run_of(rows("docker", [*about(0.3), math.nan, math.inf])), QUICK).evidence[0].failures == 2
 
 
 def whole_run() -> Run:
