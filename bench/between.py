@@ -3,6 +3,7 @@
 Blocks of two runs have nothing in common that dividing one by the other could cancel, so the ratio is that of
 two independent samples: the Hodges–Lehmann estimate on logarithms with the interval that belongs to the rank-sum
 test (M. Hollander, D. A. Wolfe, E. Chicken, "Nonparametric Statistical Methods", 3rd ed., 2014).
+A value of 0 stands for one too small to be seen: 0 beside a positive value is a verdict without a figure.
 It covers the noise inside both runs. It cannot cover what stayed the same throughout one run and was
 different in the other (a reboot, a neighbour, a warmer room): only more runs can.
 """
@@ -13,19 +14,27 @@ import math
 import statistics
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from bench.compare import MARGIN, Comparison, Params, Verdict, above_floor, conclude, noise_floor, tried, twins
 from bench.errors import ExitCode
+from bench.ratios import exponential, logarithm
 from bench.sample import Status
+from bench.soundness import sound
 from bench.stats import CONFIDENCE, Row, block_medians, groups, values_needed
 from bench.store import Run
+from bench.summary import wholes
+from bench.text import plural
 
 VOLATILE = frozenset({"free_bytes", "available_bytes", "swap_used_bytes", "reap_latency_s"})
 """Facts that differ between any two readings and say little: never listed as a difference."""
 
-_TOLD = ("started_utc", "ended_utc", "planned_trials", "expected_s", "command", "labels", "findings", "refusals")
-_OWN = frozenset({"load", "run_id", "started", "ended", "elapsed_s", "ending", "seed", "order", "plan", *_TOLD})
+_TOLD = (
+    "started_utc", "ended_utc", "planned_trials", "expected_s", "command", "labels", "findings", "refusals", "stopped",
+)  # fmt: skip
+_OWN = frozenset(
+    {"load", "run_id", "started", "ended", "elapsed_s", "ending", "seed", "order", "plan", "claims", *_TOLD}
+)
 """Sections that every run has of its own."""
 
 
@@ -47,6 +56,9 @@ class Alone:
     subject: str
     params: Params
     run: str
+
+
+_Cell = TypeVar("_Cell", Comparison, Alone)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +87,8 @@ def compare_runs(runs: Sequence[Run], *, margin: float = MARGIN) -> list[RunComp
     """
     if len(runs) < 2:
         raise ValueError("comparing runs takes at least two")
-    return [_compare_two(runs[0], run, margin) for run in runs[1:]]
+    first, *others = map(sound, runs)
+    return [_compare_two(first, run, margin) for run in others]
 
 
 def _compare_two(first: Run, second: Run, margin: float) -> RunComparison:
@@ -96,19 +109,21 @@ def _alone(mine: Mapping[Any, Any], others: Mapping[Any, Any], run: str) -> Iter
 
 
 def headlines_only(compared: RunComparison, headlines: Mapping[str, str]) -> RunComparison:
-    """Return the comparison with the headline metric of every scenario alone, and of its parts the whole.
+    """Return the comparison with the headline metric of every scenario alone, and of its wholes that shown first.
 
     Args:
         headlines: metric by scenario (`bench.summary.headlines`).
     """
-
-    def counts(cell: Comparison | Alone) -> bool:
-        return headlines.get(cell.scenario) == cell.metric and dict(cell.params).get("part", "total") == "total"
-
     return replace(
-        compared, comparisons=tuple(c for c in compared.comparisons if counts(c)),
-        alone=tuple(a for a in compared.alone if counts(a)),
+        compared, comparisons=tuple(_whole_headlines(compared.comparisons, headlines)),
+        alone=tuple(_whole_headlines(compared.alone, headlines)),
     )  # fmt: skip
+
+
+def _whole_headlines(cells: Sequence[_Cell], headlines: Mapping[str, str]) -> Iterator[_Cell]:
+    kept = [cell for cell in cells if headlines.get(cell.scenario) == cell.metric]
+    shown = {name: wholes(c.params for c in kept if c.scenario == name) for name in headlines}
+    return (cell for cell in kept if cell.params in shown[cell.scenario])
 
 
 def gate(compared: Sequence[RunComparison], fail_on: Iterable[str] = ()) -> ExitCode:
@@ -121,7 +136,7 @@ def gate(compared: Sequence[RunComparison], fail_on: Iterable[str] = ()) -> Exit
     Slower goes before inconclusive. A pair of runs without any ratio is NOTHING_MEASURED, whatever was asked: a gate
     that compared nothing must not look like one that held.
     """
-    if any(all(c.ratio is None for c in pair.comparisons) for pair in compared):
+    if any(all(c.ratio is None and c.verdict is Verdict.INCONCLUSIVE for c in pair.comparisons) for pair in compared):
         return ExitCode.NOTHING_MEASURED
     verdicts = {c.verdict for pair in compared for c in pair.comparisons}
     lost = any(a.run == pair.first for pair in compared for a in pair.alone)
@@ -149,14 +164,19 @@ def _ratio(above: list[float], below: list[float]) -> tuple[tuple[float | None, 
         return (None, None, None), "one of the runs has no value"
     fewest, needed = min(len(above), len(below)), values_needed()
     constant = len({*above, *below}) == 1
-    if not constant and min(*above, *below) <= 0.0:
-        return (None, None, None), "values of 0 or below have no ratio"
-    first, second = ([0.0 if constant else math.log(value) for value in values] for values in (above, below))
-    ratio = math.exp(statistics.median(a - b for a in first for b in second))
+    if not constant and min(*above, *below) < 0.0:
+        return (None, None, None), "values below 0 have no ratio"
+    first, second = ([0.0 if constant else logarithm(value) for value in values] for values in (above, below))
+    ratio = exponential(statistics.median(_shift(a, b) for a in first for b in second))
     if fewest < needed:
-        return (ratio, None, None), f"{fewest} blocks in one of the runs; a verdict needs {needed}"
+        return (ratio, None, None), f"{plural(fewest, 'block')} in one of the runs; a verdict needs {needed}"
     low, high = shift_interval(first, second)
-    return (ratio, math.exp(low), math.exp(high)), ""
+    return (ratio, exponential(low), exponential(high)), ""
+
+
+def _shift(x: float, y: float) -> float:
+    """Return x - y; 0 for equal values, so that two logarithms of 0 are none apart."""
+    return 0.0 if x == y else x - y
 
 
 def shift_interval(xs: Sequence[float], ys: Sequence[float], confidence: float = CONFIDENCE) -> tuple[float, float]:
@@ -177,7 +197,7 @@ def shift_interval(xs: Sequence[float], ys: Sequence[float], confidence: float =
         k += 1
     if k == 0:
         raise ValueError(f"{len(xs)} and {len(ys)} values are too few for an interval of {confidence:.0%}")
-    gaps = sorted(x - y for x in xs for y in ys)
+    gaps = sorted(_shift(x, y) for x in xs for y in ys)
     return gaps[k - 1], gaps[-k]
 
 

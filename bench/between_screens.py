@@ -6,69 +6,70 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from bench.compare import Comparison, Verdict
-from bench.screens import hanging, table_of
+from bench.layout import hanging, line, table_of
 from bench.summary import format_ratio
+from bench.text import clean, few
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from bench.between import Alone, RunComparison
 
+_NAMED = 3
+"""So many comparisons a reason names before it counts the rest."""
+
+_LISTED = 6
+"""So many cells that only one run has are named before the rest is counted."""
+
 
 def between_screen(console: Console, runs: Sequence[RunComparison]) -> None:
     """Print every run beside the first: the differences of the hosts first, then what was measured."""
-    from rich.markup import escape
-
     for compared in runs:
-        console.print(f"[bold]{escape(compared.second)} beside {escape(compared.first)}[/]\n")
-        if compared.differences:
-            table = table_of("differs", compared.first, compared.second)
-            table.columns[0].no_wrap = False
-            for difference in compared.differences:
-                told = ("–" if v is None else escape(str(v)[:60]) for v in (difference.first, difference.second))
-                table.add_row(escape(difference.what), *told)
-            console.print(table, "")
-        else:
-            console.print("Their facts, engines, versions and subjects are the same.\n")
+        line(console, f"{compared.second} beside {compared.first}\n", "bold")
+        _differences(console, compared)
         _ratios(console, compared)
         for run in (compared.first, compared.second):
             alone = [_cell_of(cell) for cell in compared.alone if cell.run == run]
             if alone:
-                console.print(hanging("alone", f"only in {run}: {', '.join(alone)}"))
-        console.print(
+                console.print(hanging("alone", f"only in {run}: {few(alone, _LISTED)}"))
+        line(
+            console,
             "A ratio above 1: the second run's value is larger. The interval covers the noise inside the runs, not "
             "what changed between them for a whole run (a reboot, a neighbour): only more runs can.\n",
-            highlight=False,
         )
+
+
+def _differences(console: Console, compared: RunComparison) -> None:
+    if not compared.differences:
+        line(console, "Their facts, engines, versions and subjects are the same.\n")
+        return
+    table = table_of("differs", compared.first, compared.second)
+    table.columns[0].no_wrap = False
+    for difference in compared.differences:
+        told = ("–" if v is None else clean(v, 60) for v in (difference.first, difference.second))
+        table.add_row(difference.what, *told)
+    console.print(table, "")
 
 
 def _ratios(console: Console, compared: RunComparison) -> None:
     """Print every ratio with its verdict, and below them the reasons of those that have none, a line a reason."""
-    from rich.markup import escape
-
     if not compared.comparisons:
-        console.print("They have nothing in common that could be compared.", "")
+        line(console, "They have nothing in common that could be compared.\n")
         return
     table = table_of("scenario, subject", "ratio", "blocks", "verdict")
     table.columns[0].no_wrap = False
     for column in table.columns[1:]:
         column.no_wrap = True
-    reasons: dict[str, list[str]] = {}
+    reasons: dict[tuple[str, str], list[str]] = {}
     for found in compared.comparisons:
-        table.add_row(escape(_cell_of(found)), format_ratio(found), str(found.blocks), between_verdict(found))
-        if found.verdict is Verdict.INCONCLUSIVE:
-            reasons.setdefault(found.reason, []).append(_cell_of(found))
+        table.add_row(_cell_of(found), format_ratio(found), str(found.blocks), between_verdict(found))
+        if found.verdict is Verdict.INCONCLUSIVE or found.ratio is None:
+            word = "undecided" if found.verdict is Verdict.INCONCLUSIVE else "no figure"
+            reasons.setdefault((word, found.reason), []).append(_cell_of(found))
     console.print(table, "")
-    for reason, cells in reasons.items():
-        few = (
-            ", ".join(cells) if len(cells) <= _NAMED else f"{', '.join(cells[:_NAMED])} and {len(cells) - _NAMED} more"
-        )
-        console.print(hanging("undecided", f"{reason}: {few}"))
+    for (word, reason), cells in reasons.items():
+        console.print(hanging(word, f"{reason}: {few(cells, _NAMED)}"))
     console.print()
-
-
-_NAMED = 3
-"""So many comparisons a reason names before it counts the rest."""
 
 
 def between_verdict(found: Comparison) -> str:

@@ -14,9 +14,10 @@ from bench.console import answers
 from bench.errors import BenchError, ExitCode
 from bench.facts import read_facts
 from bench.findings import KvmOutcome, find
+from bench.host_screens import availability_screen, facts_screen, findings_screen
+from bench.layout import line
 from bench.places import cache_directory, open_session, read_host
 from bench.scenario import Catalogue, Subject
-from bench.screens import availability_screen, facts_screen, findings_screen
 
 if TYPE_CHECKING:
     from bench.backends.base import Guard
@@ -35,20 +36,20 @@ class KvmTrial:
 
 
 def examine(catalogue: Catalogue, guard: Guard | None, run_id: str) -> ExitCode:
-    """Print which subjects are usable, the findings and the facts. Without a guard no guest is booted."""
+    """Print the facts, which subjects are usable, and last the findings. Without a guard no guest is booted."""
     console = answers()
+    facts = read_host(cache_directory())
+    facts_screen(console, facts.as_dict())
+    console.print()
     available = availability(tuple(catalogue.subjects.values()))
     availability_screen(console, available)
     console.print()
     untried = KvmTrial(outcome=KvmOutcome.UNTRIED, seen=())
-    tried = try_kvm(run_id, guard, lambda line: console.print(line, style="dim", markup=False)) if guard else untried
-    facts = read_host(cache_directory())
+    tried = try_kvm(run_id, guard, lambda text: line(console, text, "dim")) if guard else untried
+    for text in tried.seen:
+        line(console, f"tried: {text}")
     found = find(facts, kvm=tried.outcome)
     findings_screen(console, [{key: str(value) for key, value in asdict(finding).items()} for finding in found])
-    for line in tried.seen:
-        console.print(f"tried: {line}", markup=False)
-    console.print()
-    facts_screen(console, facts.as_dict())
     return ExitCode.DONE if any(a.usable for a in available.values()) else ExitCode.NOTHING_MEASURED
 
 

@@ -6,41 +6,34 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bench.host_screens import availability_screen, findings_screen
+from bench.layout import Sheet, grid_of, hanging, line, table_of
 from bench.plan import Plan, Trial
 from bench.sample import Phase, Status
+from bench.soundness import sound
 from bench.stopping import in_a_line as stopped_in_a_line
 from bench.summary import Answer, Summary, Trouble, format_cell, format_ratio, summarise
-from bench.text import plural
+from bench.text import few, plural
 from bench.units import Unit, format_value
 from bench.verdicts import in_a_line
 
 if TYPE_CHECKING:
+    from pydantic import BaseModel
     from rich.console import Console
-    from rich.table import Table
 
     from bench.backends.base import Availability
     from bench.scenario import Catalogue
     from bench.store import Run
 
 
-def table_of(*columns: str, title: str = "") -> Table:
-    """Return an empty table in the suite's style: no frame, so that it can be copied as text."""
-    from rich.table import Table
-
-    table = Table(title=title or None, title_justify="left", box=None, pad_edge=False, title_style="bold")
-    for place, column in enumerate(columns):
-        table.add_column(column, overflow="fold", no_wrap=place == 0)
-    return table
-
-
 def closing(console: Console, run: Run, report: Path | None = None) -> None:
     """Print what a run says: the answers, one table, what failed or was skipped, where everything is."""
-    from rich.text import Text
-
+    run = sound(run)
     summary = summarise(run)
+    whole = "in the report" if report else f"bench report {run.run_id}"
     console.print()
     for answer in summary.answers:
-        console.print(Text(answer.sentence))
+        line(console, answer.sentence)
     console.print()
     for table in _tables(summary, console.width):
         console.print(table)
@@ -50,10 +43,10 @@ def closing(console: Console, run: Run, report: Path | None = None) -> None:
             console.print(_trouble(trouble))
     senseless = sum(trouble.count for trouble in summary.troubles if trouble.status == Status.UNSUPPORTED)
     if senseless:
-        text = f"{plural(senseless, 'question')} made no sense for a subject; bench plan all says why"
+        text = f"{plural(senseless, 'question')} made no sense for a subject; why: {whole}"
         console.print(hanging("unsupported", text))
-    findings = [finding for finding in run.info.get("findings") or () if isinstance(finding, Mapping)]
-    findings_screen(console, findings, most=4)
+    findings = run.info["findings"]
+    findings_screen(console, findings, most=4, more=whole)
     verdicts = in_a_line(run)
     if verdicts:
         console.print(hanging("claims", verdicts))
@@ -62,7 +55,7 @@ def closing(console: Console, run: Run, report: Path | None = None) -> None:
     _paths(console, run, report)
 
 
-def _tables(summary: Summary, width: int) -> list[Table]:
+def _tables(summary: Summary, width: int) -> list[Sheet]:
     """Return one table, a row a subject, a column a scenario; one scenario alone gets its ratios too."""
     if len(summary.answers) == 1:
         return [_single(summary.answers[0])] if summary.answers[0].cells else []
@@ -94,7 +87,7 @@ def _shares(summary: Summary, width: int, *, interval: bool) -> list[list[Answer
     return shares
 
 
-def _single(answer: Answer) -> Table:
+def _single(answer: Answer) -> Sheet:
     base = f"× {answer.baseline}" if answer.baseline else "ratio"
     table = table_of("subject", answer.metric, base, "n", "verdict")
     for label, cell in answer.cells.items():
@@ -106,33 +99,14 @@ def _single(answer: Answer) -> Table:
     return table
 
 
-def _trouble(trouble: Trouble) -> Table:
+def _trouble(trouble: Trouble) -> Sheet:
     """Return "skipped  vm-bare, vm-direct: why"."""
-    shown = ", ".join(trouble.subjects[:6]) + (f" and {len(trouble.subjects) - 6} more" * (len(trouble.subjects) > 6))
     times = f" ({trouble.count}×)" if trouble.count > len(trouble.subjects) else ""
     reason = trouble.reason if len(trouble.reason) < 600 else trouble.reason[:600] + "…"
-    return hanging(trouble.status, f"{shown}{times}: {reason}")
-
-
-_STYLES = {"failed": "red", "timeout": "red", "problem": "red", "skipped": "yellow", "warning": "yellow"}
-
-
-def hanging(word: str, text: str) -> Table:
-    """Return a paragraph that hangs beside its first word."""
-    from rich.table import Table
-    from rich.text import Text
-
-    grid = Table.grid(padding=(0, 2))
-    grid.add_column(style=_STYLES.get(word, "dim"), no_wrap=True, width=11)
-    grid.add_column(overflow="fold")
-    grid.add_row(word, Text(text))
-    return grid
+    return hanging(trouble.status, f"{few(trouble.subjects, 6)}{times}: {reason}")
 
 
 def _paths(console: Console, run: Run, report: Path | None) -> None:
-    from rich.table import Table
-    from rich.text import Text
-
     samples = run.path / "samples"
     whole = samples / "samples.parquet"
     again = str(run.info.get("command") or "")
@@ -146,46 +120,68 @@ def _paths(console: Console, run: Run, report: Path | None) -> None:
     ]
     if run.info.get("profile") == "quick":
         lines.append(("more", "--profile standard or thorough: narrower intervals, firmer verdicts"))
-    grid = Table.grid(padding=(0, 2))
-    grid.add_column(style="bold", no_wrap=True, width=11)
-    grid.add_column(overflow="fold")
+    grid = grid_of("bold")
     for name, text in lines:
         if text:
-            grid.add_row(name, Text(text))
+            grid.add_row(name, text)
     console.print(grid)
 
 
-def plan_screen(console: Console, plan: Plan, available: Mapping[str, Availability]) -> None:
-    """Print what would be run: the order of the first block, the counts, the time, what is left out and why."""
-    from rich.table import Table
-    from rich.text import Text
+def plan_screen(console: Console, plan: Plan, available: Mapping[str, Availability], *, orders: bool = False) -> None:
+    """Print what would be run: how much of each question, its first block, by what, what is left out and why.
 
-    for name in dict.fromkeys(t.scenario.name for t in plan.trials):
-        trials = [t for t in plan.trials if t.scenario.name == name]
-        measured = [t for t in trials if t.phase is Phase.MEASURE]
-        warm, blocks = {t.block for t in trials} - {t.block for t in measured}, {t.block for t in measured}
-        time_s = sum(t.expected_s for t in trials)
-        console.print(Text(f"{trials[0].scenario.title} ({name}): {trials[0].scenario.question}", style="bold"))
-        console.print(
-            f"  {_up_to(trials)}{plural(len(trials), 'trial')}: {plural(len(blocks), 'block')} and {len(warm)} to warm "
-            f"up, about {format_value(time_s, Unit.SECONDS, digits=2)}"
-        )
-        grid = Table.grid(padding=(0, 1))
-        for block in sorted(blocks | warm):
-            row = [_cell_name(t) for t in trials if t.block == block]
-            grid.add_row(f"  {'warm-up' if block in warm else 'block'} {block:2}", Text(" ".join(row)))
-        console.print(grid, "")
-    table = table_of("subject", "engine")
-    for subject in plan.subjects:
-        table.add_row(subject.name, available[subject.name].detail if subject.name in available else "")
-    console.print(table)
+    Args:
+        orders: every block of every question, not the first alone.
+    """
+    asked = {name: [t for t in plan.trials if t.scenario.name == name] for name in _names(plan)}
+    table = table_of("question", "subjects", "blocks", "trials", "about")
+    for name, trials in asked.items():
+        subjects = len({trial.subject.name for trial in trials})
+        table.add_row(name, str(subjects), _blocks(trials), f"{_up_to(trials)}{len(trials)}", _time(trials))
+    console.print(table, "")
+    line(
+        console, f"{_up_to(plan.trials)}{plural(len(plan.trials), 'trial')} in all, about {_time(plan.trials)} and the "
+        f"preparation; profile {plan.profile.name} ({plan.profile.title}), seed {plan.seed}",
+    )  # fmt: skip
+    for trials in asked.values():
+        console.print()
+        _order_screen(console, trials, orders=orders)
+    console.print()
+    availability_screen(console, {s.name: available[s.name] for s in plan.subjects if s.name in available})
     refusals_screen(console, plan)
-    console.print(
-        f"\n{_up_to(plan.trials)}{plural(len(plan.trials), 'trial')} in all, about "
-        f"{format_value(plan.expected_s, Unit.SECONDS, digits=2)} and the preparation; "
-        f"profile {plan.profile.name} ({plan.profile.title}), seed {plan.seed}",
-        highlight=False,
-    )
+
+
+def _names(plan: Plan) -> dict[str, None]:
+    return dict.fromkeys(trial.scenario.name for trial in plan.trials)
+
+
+def _time(trials: Sequence[Trial]) -> str:
+    return format_value(sum(trial.expected_s for trial in trials), Unit.SECONDS, digits=2)
+
+
+def _measured(trials: Sequence[Trial]) -> list[int]:
+    """Return the blocks that are measured, not those to warm up."""
+    return sorted({trial.block for trial in trials if trial.phase is Phase.MEASURE})
+
+
+def _blocks(trials: Sequence[Trial]) -> str:
+    """Return "6 and 1 to warm up"."""
+    measured = len(_measured(trials))
+    warm = len({trial.block for trial in trials}) - measured
+    return f"{measured} and {warm} to warm up" if warm else str(measured)
+
+
+def _order_screen(console: Console, trials: Sequence[Trial], *, orders: bool) -> None:
+    """Print a question and in which order its subjects come."""
+    scenario, measured = trials[0].scenario, _measured(trials)
+    line(console, f"{scenario.title} ({scenario.name}): {scenario.question}", "bold")
+    grid = grid_of("dim")
+    for block in sorted({trial.block for trial in trials}) if orders else measured[:1]:
+        kind = f"block {block:2}" if block in measured else f"warm-up {block:2}"
+        grid.add_row(kind if orders else "first block", " ".join(_cell_name(t) for t in trials if t.block == block))
+    if len(measured) > 1 and not orders:
+        grid.add_row("", f"+ {len(measured) - 1} more, their order drawn by the seed")
+    console.print(grid)
 
 
 def _up_to(trials: Sequence[Trial]) -> str:
@@ -200,20 +196,21 @@ def _cell_name(trial: Trial) -> str:
 
 
 def refusals_screen(console: Console, plan: Plan) -> None:
-    """Print what is not run and why, one paragraph a reason."""
-    groups: dict[tuple[bool, str, str], list[str]] = {}
+    """Print what is not run and why, a paragraph a reason; where a question makes no sense, with the question."""
+    named: dict[tuple[bool, str, str, str], dict[str, None]] = {}
     for refusal in plan.refusals:
-        names = groups.setdefault((refusal.missing, refusal.reason, refusal.hint), [])
-        if refusal.subject.name not in names:
-            names.append(refusal.subject.name)
+        question = "" if refusal.missing else refusal.scenario.name
+        names = named.setdefault((refusal.missing, refusal.reason, refusal.hint, question), {})
+        names[refusal.subject.name] = None
+    groups: dict[tuple[bool, str, str, tuple[str, ...]], list[str]] = {}
+    for (missing, reason, hint, question), names in named.items():
+        groups.setdefault((missing, reason, hint, tuple(names)), []).append(question)
     if groups:
         console.print()
-    for (missing, reason, hint), names in groups.items():
-        trouble = Trouble(
-            status="skipped" if missing else "unsupported", reason=f"{reason} ({hint})" if hint else reason,
-            subjects=tuple(names), scenarios=(), count=1,
-        )  # fmt: skip
-        console.print(_trouble(trouble))
+    for (missing, reason, hint, subjects), questions in groups.items():
+        asked = "" if missing else f"{', '.join(questions)}: "
+        why = f"{reason} ({hint})" if hint else reason
+        console.print(hanging("skipped" if missing else "unsupported", f"{asked}{few(subjects, 6)}: {why}"))
 
 
 def catalogue_screen(console: Console, catalogue: Catalogue) -> None:
@@ -230,89 +227,63 @@ def catalogue_screen(console: Console, catalogue: Catalogue) -> None:
     for profile in catalogue.profiles.values():
         table.add_row(profile.name, str(profile.blocks), profile.title)
     console.print(table)
-    console.print("\nWhether a subject can be measured here: bench doctor, bench plan all", highlight=False)
+    line(console, "\nWhether a subject can be measured here: bench doctor, bench plan all")
 
 
-def availability_screen(console: Console, available: Mapping[str, Availability]) -> None:
-    """Print which subjects can be measured here, by which engine, or why not."""
-    groups: dict[tuple[bool, str], list[str]] = {}
-    for name, found in available.items():
-        why = found.detail if found.usable else found.reason + (f" → {found.hint}" if found.hint else "")
-        groups.setdefault((found.usable, why), []).append(name)
-    table = table_of("usable", "subjects", "by, or why not")
-    for (usable, why), names in groups.items():
-        table.add_row("[green]yes[/]" if usable else "[yellow]no[/]", ", ".join(names), _plain(why))
-    console.print(table)
-
-
-def _plain(text: str) -> str:
-    from rich.markup import escape
-
-    return escape(text)
-
-
-def record_screen(console: Console, title: str, lines: Sequence[tuple[str, str]]) -> None:
-    """Print one declared thing, a line an attribute."""
-    from rich.text import Text
-
-    console.print(Text(title, style="bold"))
+def record_screen(console: Console, title: str, content: BaseModel | Sequence[tuple[str, str]]) -> None:
+    """Print one declared thing, a line an attribute; tables inside it hang below their names."""
+    line(console, title, "bold")
     table = table_of("", "")
     table.show_header = False
-    for key, value in lines:
-        table.add_row(key, Text(value))
+    for key, value in content if isinstance(content, Sequence) else attributes(content):
+        table.add_row(key, value)
     console.print(table)
+
+
+def attributes(record: BaseModel) -> list[tuple[str, str]]:
+    """Return what is declared of a record as (name, text); its name, and what is empty, is left out."""
+    content = record.model_dump(mode="json", exclude_none=True, exclude={"name"})
+    told = ((key, _metrics(value) if key == "metrics" else _lines(value)) for key, value in content.items())
+    return [(key, "\n".join(lines)) for key, lines in told if lines]
+
+
+def _metrics(metrics: Sequence[Mapping[str, str]]) -> list[str]:
+    return [f"{m['name']}: {m['title'] or '–'} ({m['unit']}, {m['better']} is better)" for m in metrics]
+
+
+def _lines(value: object) -> list[str]:
+    """Return a value as lines: those of a table inside another are indented below its name."""
+    if isinstance(value, Mapping):
+        lines = []
+        for key, inner in value.items():
+            told = _lines(inner)
+            if isinstance(inner, Mapping):
+                lines += [f"{key}:", *(f"  {text}" for text in told)] if told else []
+            else:
+                lines += [f"{key} = {text}" for text in told]
+        return lines
+    if isinstance(value, list):
+        return [", ".join(map(str, value))] if value else []
+    return [str(value)] if value != "" else []
 
 
 def runs_screen(console: Console, runs: Sequence[tuple[str, Mapping[str, object]]]) -> None:
     """Print all runs, oldest first."""
     table = table_of("run", "profile", "scenarios", "trials", "ended", "labels")
     for name, info in runs:
-        scenarios, labels = info.get("scenarios"), info.get("labels")
+        labels = info.get("labels")
         table.add_row(
-            name,
-            _plain(str(info.get("profile") or "")),
-            ", ".join(map(_plain, scenarios)) if isinstance(scenarios, Mapping) else "",
-            str(info.get("planned_trials", "")),
-            _plain(str(info.get("ending") or "cut short")),
-            _plain(", ".join(f"{k}={v}" for k, v in labels.items())) if isinstance(labels, Mapping) else "",
-        )
+            name, str(info.get("profile") or ""), _asked(info), str(info.get("planned_trials", "")),
+            str(info.get("ending") or "cut short"),
+            ", ".join(f"{k}={v}" for k, v in labels.items()) if isinstance(labels, Mapping) else "",
+        )  # fmt: skip
     console.print(table)
 
 
-def findings_screen(console: Console, findings: Sequence[Mapping[str, str]], *, most: int | None = None) -> None:
-    """Print findings, the gravest first: what, why, and the remedy. `most`: only so many, and only grave ones."""
-    grave = [f for f in findings if most is None or f.get("level") in ("problem", "warning")]
-    for finding in grave[:most]:
-        text = str(finding.get("what", ""))
-        text = f"{text.rstrip('.')}: {finding['why']}" if most is None and finding.get("why") else text
-        text += f" → {finding['remedy']}" if finding.get("remedy") else ""
-        console.print(hanging(str(finding.get("level", "note")), text))
-    if most is not None and len(findings) > most:
-        console.print(hanging("", "everything about this host: bench doctor"))
-
-
-def facts_screen(console: Console, facts: Mapping[str, object]) -> None:
-    """Print the host's facts, a line each; tables inside tables by dotted names."""
-    table = table_of("fact", "value")
-    for name, value in _flat(facts):
-        table.add_row(name.replace("_", " "), _plain(_fact(name, value)))
-    console.print("", table)
-
-
-def _fact(name: str, value: object) -> str:
-    """Write a fact for people: sizes as sizes, lists as lists, what is not known as that."""
-    if value is None or value == "":
-        return "unknown"
-    if isinstance(value, (list, tuple)):
-        return ", ".join(map(str, value)) or "none"
-    if isinstance(value, (int, float)) and name.endswith("_bytes"):
-        return format_value(float(value), Unit.BYTES)
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def _flat(content: Mapping[str, object], place: str = "") -> list[tuple[str, object]]:
-    lines: list[tuple[str, object]] = []
-    for key, value in content.items():
-        name = f"{place}.{key}" if place else str(key)
-        lines += _flat(value, name) if isinstance(value, Mapping) else [(name, value)]
-    return lines
+def _asked(info: Mapping[str, object]) -> str:
+    """Return "all 10", or the names of a run's scenarios."""
+    scenarios = info.get("scenarios")
+    if not isinstance(scenarios, Mapping):
+        return ""
+    every = str(info.get("command")).split()[2:3] == ["all"]
+    return f"all {len(scenarios)}" if every and len(scenarios) > 1 else ", ".join(map(str, scenarios))

@@ -1,30 +1,40 @@
-"""What the terminal says of the popular sentences: all of them in a table a verdict, one of them with its evidence."""
+"""What the terminal says of the popular sentences: all of them, verdict by verdict; one of them with its evidence."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from bench.screens import record_screen, table_of
+from bench.evidence import Evidence
+from bench.layout import grid_of, line, plain, table_of
+from bench.screens import record_screen
 from bench.units import format_interval
 from bench.verdicts import ClaimVerdict, Judgement
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+_WIDE = 110
+"""From so many columns on a claim is a row of a table; below, a paragraph."""
+
 
 def verdicts_screen(console: Console, judgements: Sequence[Judgement]) -> None:
     """Print every claim with its verdict and why, those that a run decided first."""
-    from rich.markup import escape
-
+    names = max((len(judgement.claim.id) for judgement in judgements), default=0)
     for verdict in ClaimVerdict:
         found = [judgement for judgement in judgements if judgement.verdict is verdict]
-        if found:
-            table = table_of("claim", "says", "why", title=f"{verdict}: {len(found)}")
-            for judgement in found:
-                table.add_row(judgement.claim.id, escape(judgement.claim.english), escape(judgement.reason))
-            console.print(table, "")
-    console.print("One of them with all its evidence: bench claims --about CLAIM", highlight=False)
+        if not found:
+            continue
+        line(console, f"{verdict}: {len(found)}", "bold")
+        table = table_of("claim", "says", "why") if console.width >= _WIDE else grid_of(width=names)
+        for judgement in found:
+            says, why = judgement.claim.english, judgement.reason
+            if console.width >= _WIDE:
+                table.add_row(judgement.claim.id, says, why)
+            else:
+                table.add_row(judgement.claim.id, plain(f"{says}\n").append_text(plain(why, "dim")))
+        console.print(table, "")
+    line(console, "One of them with all its evidence: bench claims --about CLAIM")
 
 
 def judgement_screen(console: Console, judgement: Judgement) -> None:
@@ -41,10 +51,16 @@ def judgement_screen(console: Console, judgement: Judgement) -> None:
         reasons: dict[str, str] = {}
         for e in judgement.evidence:
             if e.condition.text_in_full == condition:
-                value = e.bound.sign + format_interval(e.value, e.low, e.high, e.unit) if e.value is not None else "–"
                 says = str(e.outcome) if e.doubt is None else f"undecided: {e.doubt.word}"
-                table.add_row(e.name, value, str(e.blocks), says)
+                table.add_row(e.name, _value(e), str(e.blocks), says)
                 reasons |= {e.doubt.word: e.reason} if e.doubt else {}
         console.print("", table)
         for word, reason in reasons.items():
-            console.print(f"{word}: {reason}", markup=False, highlight=False)
+            line(console, f"{word}: {reason}")
+
+
+def _value(e: Evidence) -> str:
+    """Write what was measured; a ratio that decides without a figure is infinite."""
+    if e.value is None:
+        return "–" if e.doubt else "∞"
+    return e.bound.sign + format_interval(e.value, e.low, e.high, e.unit)

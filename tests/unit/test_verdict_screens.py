@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,20 @@ def test_every_claim_is_told_and_fits_80_columns() -> None:
         assert f"\n{judgement.claim.id}" in said(screen)
     assert f"not measured: {sum(j.verdict == 'not measured' for j in judgements)}" in said(screen)
     assert max(map(len, said(screen).splitlines())) <= 80
+
+
+def test_a_claim_is_a_paragraph_where_a_table_has_no_room() -> None:
+    judgements = judge(make_run(), load(), {"startup"})
+    narrow, wide = console(80), console(120)
+    for screen in (narrow, wide):
+        verdicts_screen(screen, judgements)
+    assert re.search(r"^claim +says +why *$", said(wide), re.MULTILINE)
+    assert not re.search(r"^claim +says", said(narrow), re.MULTILINE)
+    longest = max(len(judgement.claim.id) for judgement in judgements)
+    for judgement in judgements:
+        told, reason = said(narrow).partition(f"\n{judgement.claim.id} ")[2].split("\n")[:2]
+        assert judgement.claim.english.startswith(" ".join(told.split()))
+        assert reason.startswith(" " * longest)
 
 
 def test_one_claim_is_told_with_its_evidence() -> None:
