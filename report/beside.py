@@ -1,19 +1,22 @@
-"""Several runs side by side: what was different about them first, then every headline with its ratio to the first."""
+"""Several runs side by side: what was different about them, which sentences flipped, and every headline's ratio."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+import csv
+import io
+import shlex
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from bench.between import RunComparison, compare_runs, headlines_only
 from bench.compare import Comparison
 from bench.store import Run
-from bench.summary import headlines
-from bench.text import plural
+from bench.summary import headlines, wholes
+from bench.text import harmless, plural
 from bench.units import Unit, format_interval
 from report import words
 from report.data import Params, View, clean, mapping, view
+from report.differing import Differing, differences, verdicts
 from report.figures import ForestChart, RatioRow
 from report.model import Figure, Row, Table
 from report.pictures import key_of
@@ -46,16 +49,27 @@ class BesideSection:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BesidePage:
-    """The whole comparison. Runs are called A, B, … in the order they were named."""
+    """The whole comparison. Runs are called A, B, … in the order they were named.
+
+    Attributes:
+        flipped, kept: the popular sentences whose verdict is not the same in all runs, and the others; None where
+            there is none, or no run carries verdicts.
+        lonely: (title, which runs) of the scenarios that fewer than two runs asked, or not the first.
+        commands: what makes this page, and what says the same on a terminal.
+        foot: by run its id, commit and seed.
+    """
 
     title: str
     lead: str
     runs: Table
-    host: Table | None
-    other: Table | None
+    differences: tuple[Differing, ...]
+    flipped: Table | None
+    kept: Table | None
     sections: tuple[BesideSection, ...]
     lonely: tuple[tuple[str, str], ...]
-    """(title, which runs) of the scenarios that fewer than two runs asked, or not the first."""
+    csv: str
+    commands: tuple[str, ...]
+    foot: tuple[tuple[str, str], ...]
 
 
 def build(runs: Sequence[Run]) -> BesidePage:
@@ -71,11 +85,15 @@ def build(runs: Sequence[Run]) -> BesidePage:
     cells = _cells(views)
     shared = {s for s in views[0].scenarios if any(s in seen.scenarios for seen in views[1:])}
     scenarios = dict.fromkeys(scenario for scenario, _, _ in cells if scenario in shared)
-    host, other = (_differences(compared, names, title) for title in ("facts.", "info."))
+    flipped, kept = verdicts(views, names)
+    ids = [run.run_id for run in cleaned]
     return BesidePage(
-        title=f"{len(runs)} runs side by side", lead=_lead(compared), runs=_runs(runs, views, names), host=host,
-        other=other, sections=tuple(_section(views, compared, names, s, cells) for s in scenarios),
-        lonely=tuple(_lonely(views, names, shared)),
+        title=f"{len(runs)} runs side by side", lead=_lead(compared, flipped), runs=_runs(cleaned, views, names),
+        differences=tuple(differences(compared, names)), flipped=flipped, kept=kept,
+        sections=tuple(_section(views, compared, names, s, cells) for s in scenarios),
+        lonely=tuple(_lonely(views, names, shared)), csv=_csv(views, compared, ids, cells),
+        commands=tuple(shlex.join(["bench", verb, *ids]) for verb in ("report", "compare")),
+        foot=tuple(_foot(cleaned, names)),
     )  # fmt: skip
 
 
@@ -97,13 +115,14 @@ def _headlines(runs: Sequence[Run]) -> dict[str, str]:
     return {name: metric for run in reversed(runs) for name, metric in headlines(run).items()}
 
 
-def _lead(compared: Sequence[RunComparison]) -> str:
+def _lead(compared: Sequence[RunComparison], flipped: Table | None) -> str:
     found = [c for pair in compared for c in pair.comparisons]
     counts = {w: sum(c.word == w for c in found) for w in dict.fromkeys(c.word for c in found)}
     told = ", ".join(f"{count} {word}" for word, count in counts.items())
     differing = len({d.what for pair in compared for d in pair.differences})
+    flips = f"{plural(len(flipped.rows), 'sentence')} judged otherwise. " if flipped else ""
     return (
-        f"{plural(len(found), 'headline')} compared with the first run: {told or 'none'}. "
+        f"{plural(len(found), 'headline')} compared with the first run: {told or 'none'}. {flips}"
         f"{plural(differing, 'thing')} beside the measured differ; read them before any ratio."
     )
 
@@ -121,7 +140,7 @@ def _runs(runs: Sequence[Run], views: Sequence[View], names: Sequence[str]) -> T
         info = seen.info
         profile = mapping(info.get("profile")).get("name") or info.get("profile")
         told = (
-            clean(info.get("run_id"), 80) or clean(run.path.name, 80), clean(info.get("started_utc"), 40),
+            run.run_id, clean(info.get("started_utc"), 40),
             clean(info.get("version") or info.get("bench_version"), 40), clean(profile, 40),
             clean(info.get("seed"), 40), clean(info.get("ending"), 120),
             str(len({row["trial"] for row in seen.rows if row["status"] == "ok"})),
@@ -131,21 +150,34 @@ def _runs(runs: Sequence[Run], views: Sequence[View], names: Sequence[str]) -> T
     return Table(caption="The runs; ratios are of each to A", columns=columns, rows=tuple(rows))
 
 
-def _differences(compared: Sequence[RunComparison], names: Sequence[str], kind: str) -> Table | None:
-    """Return what is not the same in all runs, of the facts or of the rest; None where all of it is."""
-    found: dict[str, list[Any]] = {}
-    for place, pair in enumerate(compared):
-        for difference in pair.differences:
-            if difference.what.startswith(kind):
-                values = found.setdefault(difference.what, [difference.first] * len(names))
-                values[place + 1] = difference.second
-    rows = []
-    for what, values in sorted(found.items()):
-        texts = tuple("–" if value is None else clean(value, 120) or "empty" for value in values)
-        marked = tuple(place for place, text in enumerate(texts) if text != texts[0])
-        rows.append(Row(head=clean(what.removeprefix(kind), 160), cells=texts, marked=marked))
-    title = "What is not the same about the hosts" if kind == "facts." else "What else is not the same"
-    return Table(caption=title, columns=("what", *names), rows=tuple(rows)) if rows else None
+def _csv(views: Sequence[View], compared: Sequence[RunComparison], ids: Sequence[str], cells: Iterable[Cell]) -> str:
+    """Return every headline of every run as CSV, values unscaled, with its ratio to the first run."""
+    sheet = io.StringIO()
+    writer = csv.writer(sheet, lineterminator="\n")
+    writer.writerow(
+        ("run", "scenario", "metric", "params", "subject", "unit", "median", "low", "high", "n", "failures", "ratio",
+         "ratio_low", "ratio_high", "verdict", "reason")
+    )  # fmt: skip
+    ratios = [{}, *({(*_cell_of(c), c.subject): c for c in pair.comparisons} for pair in compared)]
+    for cell in cells:
+        scenario, metric, params = cell
+        for seen, run_id, of_run in zip(views, ids, ratios, strict=True):
+            for subject in seen.ordered(seen.row(scenario, metric, params)):
+                e = seen.estimates.get((scenario, subject.label, metric, params))
+                c = of_run.get((*cell, subject.label))
+                unit = seen.scenarios[scenario].metrics[metric].unit
+                told = (run_id, scenario, metric, words.conditions(params), subject.label, str(unit))
+                estimate = (e.median, e.low, e.high, e.n, e.failures) if e else (None, None, None, 0, None)
+                ratio = (c.ratio, c.low, c.high, str(c.verdict), c.reason) if c else (None,) * 5
+                writer.writerow(map(harmless, (*told, *estimate, *ratio)))
+    return sheet.getvalue()
+
+
+def _foot(runs: Sequence[Run], names: Sequence[str]) -> Iterator[tuple[str, str]]:
+    for run, name in zip(runs, names, strict=True):
+        told = (f"{word} {clean(run.info.get(key), 40) or 'unknown'}" for word, key in
+                (("commit", "git_commit"), ("seed", "seed")))  # fmt: skip
+        yield name, f"{run.run_id}, {', '.join(told)}"
 
 
 def _cells(views: Sequence[View]) -> list[Cell]:
@@ -154,7 +186,8 @@ def _cells(views: Sequence[View]) -> list[Cell]:
     for seen in views:
         for scenario in seen.scenarios.values():
             variants = seen.variants(scenario.name, scenario.headline)
-            whole = [p for p in variants if dict(p).get("part", "total") == "total"]
+            shown = wholes(variants)
+            whole = [p for p in variants if p in shown]
             found |= dict.fromkeys((scenario.name, scenario.headline, p) for p in whole[:MOST_VARIANTS])
     return list(found)
 

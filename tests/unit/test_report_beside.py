@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ import report
 from bench.store import Run
 from report.beside import BesidePage, build
 from report.figures import ForestChart
-from tests.unit.report_runs import make_run
+from tests.unit.report_runs import CLAIM, make_run, row
 from tests.unit.test_report_page import EVIL, read
 
 
@@ -30,10 +32,72 @@ def page() -> BesidePage:
 
 
 def test_what_was_different_is_told_before_any_number(page: BesidePage):
-    assert page.host is not None
-    assert [(r.head, r.cells, r.marked) for r in page.host.rows] == [("kernel", ("–", "6.12"), (1,))]
-    assert page.other is None
+    setup, host, rest = page.differences
+    assert (setup.table, rest.table) == (None, None)
+    assert host.table is not None
+    assert [(r.head, r.cells, r.marked) for r in host.table.rows] == [("kernel", ("–", "6.12"), (1,))]
     assert [r.cells[0] for r in page.runs.rows] == ["run-1", "run-2"]
+
+
+def test_another_engine_or_accelerator_is_the_first_difference_and_open(tmp_path: Path):
+    changes: dict[str, Any] = {
+        "engines": {"docker": {"version": "27"}},
+        "accelerators": {"kernel": "tcg"},
+        "seed": 8,
+        "labels": {"a": 1},
+    }
+    runs = [make_run(), make_run(run_id="run-2", **changes)]
+    setup, host, rest = build(runs).differences
+    assert setup.table is not None
+    assert [(r.head, r.cells) for r in setup.table.rows] == [
+        ("accelerators.kernel", ("–", "tcg")), ("engines.docker.version", ("20.10", "27")),
+    ]  # fmt: skip
+    assert (host.table, rest.table) == (None, None)
+    text = report.write_comparison(runs, tmp_path / "a.html").read_text("utf-8")
+    assert f"<details open><summary>{setup.title}: 2 things not the same" in text
+
+
+def test_sentences_that_flipped_stand_on_top_with_the_reasons():
+    said = {"c1": "refuted", "c2": "supported", "c3": "refuted", "c4": "depends"}
+    judged: list[dict[str, Any]] = [
+        {**CLAIM, "id": key, "english": key, "verdict": verdict} for key, verdict in said.items()
+    ]
+    otherwise = [{**one, "verdict": {"c2": "not measured", "c3": "supported"}.get(one["id"], one["verdict"])}
+                 for one in judged if one["id"] != "c4"]  # fmt: skip
+    made = build([make_run(claims=judged), make_run(run_id="run-2", claims=otherwise)])
+    assert made.flipped is not None
+    assert [(r.note, r.cells, r.marked) for r in made.flipped.rows] == [
+        ("c3", ("✕ refuted: fails for vm-bare", "● supported: fails for vm-bare"), (1,)),
+        ("c2", ("● supported: fails for vm-bare", "– not measured: fails for vm-bare"), (1,)),
+    ]
+    assert made.kept is not None
+    assert [(r.note, r.cells) for r in made.kept.rows] == [
+        ("c1", ("✕ refuted", "✕ refuted")),
+        ("c4", ("◐ depends", "–")),
+    ]
+    assert "2 sentences judged otherwise" in made.lead
+    assert [kind.table for kind in made.differences] == [None, None, None]
+    assert build([make_run(), make_run()]).flipped is None
+
+
+def test_of_two_wholes_the_one_with_the_engine_is_compared():
+    rows = [row("memory", "docker", "pss", size, b, params={"part": part, "instances": "1"}, unit="B")
+            for part, size in (("total", 1.0), ("with-engine", 100.0), ("shim", 0.5)) for b in range(6)]  # fmt: skip
+    run = make_run()
+    runs = [Run(path=run.path, info={**run.info, "run_id": name}, facts={}, rows=tuple(rows)) for name in ("a", "b")]
+    (section,) = build(runs).sections
+    assert ["with its engine's daemons" in pair.table.caption for pair in section.pairs] == [True]
+
+
+def test_the_numbers_the_command_and_the_runs_are_carried_along(page: BesidePage):
+    lines = list(csv.DictReader(io.StringIO(page.csv)))
+    (docker,) = [n for n in lines if (n["run"], n["scenario"], n["subject"]) == ("run-2", "startup", "docker")]
+    assert float(docker["ratio"]) == pytest.approx(2.0, rel=0.01)
+    assert (docker["n"], docker["failures"], docker["verdict"]) == ("6", "3", "worse")
+    (podman,) = [n for n in lines if (n["run"], n["scenario"], n["subject"]) == ("run-1", "startup", "podman")]
+    assert (podman["median"], podman["n"], podman["verdict"]) == ("", "0", "")
+    assert page.commands == ("bench report run-1 run-2", "bench compare run-1 run-2")
+    assert page.foot[1] == ("B", "run-2, commit abc, seed 7")
 
 
 def test_every_headline_stands_beside_itself_with_ratio_and_interval(page: BesidePage):
