@@ -124,8 +124,8 @@ def label_above(canvas: Canvas, family: str, label: str, text: str, y: float) ->
     canvas.text(canvas.width - 2.0, y, text, "ink", anchor="right", size=11.5)
 
 
-def label_left(canvas: Canvas, family: str, label: str, y: float) -> None:
+def label_left(canvas: Canvas, family: str, label: str, y: float, longest: int = 27) -> None:
     """Write a row's name at the left, the family's colour before it; "" is no family."""
     if family:
         canvas.bar(2.0, y - 5.0, 8.0, 10.0, family)
-    canvas.text(17.0 if family else 2.0, y, short(label, 27), "ink", size=12.5, bold=True)
+    canvas.text(17.0 if family else 2.0, y, short(label, longest), "ink", size=12.5, bold=True)

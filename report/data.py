@@ -6,6 +6,7 @@ module is printable and of bounded length, every number finite.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -30,11 +31,14 @@ _BROKEN = ("failed", "timeout")
 
 def clean(value: Any, longest: int = _LONGEST) -> str:
     """Return a value as one printable line of bounded length; "" for None."""
-    if value is None:
-        return ""
-    text = "".join(c if c.isprintable() else " " for c in str(value)[: longest * 4])
-    text = " ".join(text.split())
-    return text if len(text) <= longest else f"{text[: longest - 1]}…"
+    return "" if value is None else _printable(str(value)[: longest * 4], longest)
+
+
+@functools.lru_cache(maxsize=1 << 13)
+def _printable(text: str, longest: int) -> str:
+    """Clean one text. A run says the same few in each of its rows, so what was cleaned is remembered."""
+    words = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    return words if len(words) <= longest else f"{words[: longest - 1]}…"
 
 
 def mapping(value: Any) -> Mapping[str, Any]:

@@ -75,7 +75,8 @@ def draw_drift(chart: DriftChart) -> Canvas:
     blocks = [b for track in chart.tracks for b in (*(b for b, _ in track.points), *track.lost)] or [0]
     first, last = min(blocks), max(*blocks, min(blocks) + 1)
     upright = logarithmic(1.0 / reach, reach, top + height - 12.0, top)
-    for value, text in [*(t for t in ratio_ticks(1.0 / reach, reach) if t[0] != 1.0), (1.0, "1×")]:
+    ticks = ratio_ticks(1.0 / reach, reach) if reach > _NEAR[-1] else [(v, f"{v:g}×") for v in _NEAR]
+    for value, text in [*(t for t in ticks if 1.0 / reach < t[0] < reach and t[0] != 1.0), (1.0, "1×")]:
         canvas.line([left, right], [upright(value)] * 2, "ink" if value == 1.0 else "line")
         canvas.text(left - 8.0, upright(value), text, "soft", anchor="right")
     step = (right - left - 24.0) / (last - first)
@@ -96,6 +97,9 @@ def draw_drift(chart: DriftChart) -> Canvas:
     canvas.text((left + right) / 2.0, top + height + 31.0, "block", "soft", anchor="center")
     return canvas
 
+
+_NEAR = (0.33, 0.5, 0.67, 0.8, 1.25, 1.5, 2.0, 3.0)
+"""Ratios that are marked where none lies further from 1."""
 
 _MARKS = ("o", "s", "^", "D", "v", "<", ">")
 """Shapes that tell the subjects of one family apart."""

@@ -96,8 +96,7 @@ def draw_dots(chart: DotChart, *, narrow: bool) -> Canvas:
     guided = [(place(guide.value), end - lane, place(guide.value), end) for guide in chart.guides for end in ends]
     canvas.lines(guided, "accent", width=1.4, dash=(5.0, 4.0))
     grid(canvas, place, ticks, bottom, bottom)
-    for index, guide in enumerate(chart.guides):
-        _guide(canvas, guide, place(guide.value), 9.0 + 18.0 * index, top, narrow=narrow)
+    _guides(canvas, chart.guides, place, top, narrow=narrow)
     for index, row in enumerate(chart.rows):
         y = top + index * height
         if narrow:
@@ -113,14 +112,21 @@ def draw_dots(chart: DotChart, *, narrow: bool) -> Canvas:
     return canvas
 
 
-def _guide(canvas: Canvas, guide: Guide, x: float, y: float, top: float, *, narrow: bool) -> None:
-    """Write a claim over its dashed line, on the side that has room."""
-    canvas.line([x, x], [y, top], "accent", width=1.4, dash=(5.0, 4.0))
-    text = guide.brief if narrow else guide.text
-    rightwards = canvas.width - x > min(x, len(text) * 7.2 + 10.0)
-    room = (canvas.width - x if rightwards else x) - 10.0
-    text = short(text, int(room / 6.6))
-    canvas.text(x + 6.0 if rightwards else x - 6.0, y, text, "accent", anchor="left" if rightwards else "right")
+def _guides(canvas: Canvas, guides: Sequence[Guide], place: Place, top: float, *, narrow: bool) -> None:
+    """Write each claim over its dashed line, on the side that has room; no line crosses the words of another."""
+    spans = []
+    for index, guide in enumerate(guides):
+        x, text = place(guide.value), guide.brief if narrow else guide.text
+        rightwards = canvas.width - x > min(x, len(text) * 7.2 + 10.0)
+        text = short(text, int(((canvas.width - x if rightwards else x) - 10.0) / 6.6))
+        at = x + 6.0 if rightwards else x - 6.0
+        canvas.text(at, 9.0 + 18.0 * index, text, "accent", anchor="left" if rightwards else "right")
+        spans.append((at, at + 6.6 * len(text)) if rightwards else (at - 6.6 * len(text), at))
+    for index, guide in enumerate(guides):
+        x = place(guide.value)
+        free = [line for line in range(index, len(guides)) if not spans[line][0] < x < spans[line][1]]
+        ends = [(x, 18.0 * line + (9.0 if line == index else 0.0), x, 18.0 * (line + 1)) for line in free]
+        canvas.lines([*ends, (x, 18.0 * len(guides), x, top)], "accent", width=1.4, dash=(5.0, 4.0))
 
 
 def _dots_row(canvas: Canvas, row: Dots, place: Place, y: float, left: float, marked: str) -> None:
@@ -219,7 +225,7 @@ def draw_groups(chart: GroupChart, *, narrow: bool) -> Canvas:
     """Draw groups of rows under their heads on one axis; on a phone without the values in words."""
     rows = [row for group in chart.groups for row in group.rows]
     width = NARROW if narrow else WIDE
-    left, right = (126.0, width - 10.0) if narrow else (276.0, width - room_for((_words(r) for r in rows), 200.0))
+    left, right = (152.0, width - 10.0) if narrow else (276.0, width - room_for((_words(r) for r in rows), 200.0))
     tops, y = [], 4.0
     for group in chart.groups:
         tops.append(y)
@@ -243,11 +249,11 @@ def draw_groups(chart: GroupChart, *, narrow: bool) -> Canvas:
 
 def _group(canvas: Canvas, group: Group, place: Place, top: float, span: Span, *, narrow: bool) -> None:
     left, right = span
-    label_left(canvas, group.family, group.label, top + _HEAD / 2.0 + 2.0)
+    label_left(canvas, group.family, group.label, top + _HEAD / 2.0 + 2.0, 44)
     for index, row in enumerate(group.rows):
         y = top + _HEAD + _LINE * (index + 0.5)
         canvas.bar(17.0, y - 3.5, 5.0, 7.0, row.family)
-        canvas.text(27.0, y, short(signed(row.label, row.bound), 16 if narrow else 40), "ink", size=11.0)
+        canvas.text(27.0, y, short(signed(row.label, row.bound), 20 if narrow else 40), "ink", size=11.0)
         if isinstance(row, Dots):
             _dots_row(canvas, row, place, y, left, "beside")
         else:

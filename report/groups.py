@@ -21,14 +21,14 @@ _DAEMONS = (("instances", "1"), ("part", "control-plane"))
 
 HOST: tuple[tuple[str, str, Params], ...] = (
     ("PSS", "pss", _ONE), ("USS", "uss", _ONE),
-    ("charge of its control group", "cgroup-current", (("instances", "1"), ("part", "first"))),
-    ("PSS of one more", "pss-slope", ()), ("MemAvailable of one more", "memavailable-slope", ()),
+    ("cgroup charge", "cgroup-current", (("instances", "1"), ("part", "first"))),
+    ("PSS slope", "pss-slope", ()), ("MemAvailable slope", "memavailable-slope", ()),
 )  # fmt: skip
 """The host's accounts of one instance's memory: name, metric, parameters."""
 
 GUEST: tuple[tuple[str, str, Params], ...] = (
-    ("used, as the guest sees it", "guest-used", (("part", "guest"),)),
-    ("all, as the guest sees it", "guest-total", (("part", "guest"),)),
+    ("used, to the guest", "guest-used", (("part", "guest"),)),
+    ("all, to the guest", "guest-total", (("part", "guest"),)),
 )
 """What the guest believes: no account of the host's."""
 
@@ -118,8 +118,8 @@ def accounts(view: View, scenario: ScenarioView) -> Figure | None:
         key=pictures.key_of(scenario.name, "accounts"), title="One instance's memory, by every account",
         description=f"Between the least and the most of the host's accounts: {'; '.join(_apart(groups))}.",
         caption=f"{_DOTS_OF.format('one account')} Upright stroke: with the engine's daemons, which are there once "
-        "for all instances. What a guest believes is no account of the host's and stands below it. A value of 0 or "
-        f"below stands at the left edge. {_n((*groups, *guests))}",
+        "for all instances. A slope is what one more takes. What a guest believes is no account of the host's and "
+        f"stands below it. A value of 0 or below stands at the left edge. {_n((*groups, *guests))}",
         notes=(f"The account alone decides: {'; '.join(_apart(groups))}.", *_not_drawn(absent)),
         chart=GroupChart(unit=Unit.BYTES, groups=(*groups, *guests)),
         table=Table(
@@ -137,11 +137,14 @@ def _account(
     rows = {r.label: r for r in pictures.rows_of_dots(view, scenario, metric, params)}
     row = replace(rows.get(subject.label, Dots(label="")), label=title)
     daemons = view.estimates.get((scenario.name, subject.label, metric, _DAEMONS)) if params == _ONE else None
-    return row if daemons is None or row.median is None else replace(row, mark=row.median + daemons.median)
+    if daemons is None or row.median is None:
+        return row
+    whole = row.median + daemons.median
+    return replace(row, mark=whole, text=f"{row.text}; with daemons {format_value(whole, Unit.BYTES)}")
 
 
 def _account_row(subject: SubjectView, row: Dots, *, host: bool) -> Row:
-    text = row.text or row.trouble or "–"
+    text = row.text.partition(";")[0] or row.trouble or "–"
     with_daemons = "–" if row.mark is None else format_value(row.mark, Unit.BYTES)
     cells = (row.label, text, with_daemons, "–") if host else (row.label, "–", "–", text)
     n = str(len(row.values))
@@ -203,11 +206,12 @@ def tools(view: View, scenario: ScenarioView) -> Figure | None:
 
 def _cost(row: RatioRow, c: Comparison) -> RatioRow:
     """Return the row turned so that above 1 is worse."""
-    if c.better is not Better.HIGHER:
+    if c.better is not Better.HIGHER or not c.ratio:
         return row
     ratio, low, high = (1.0 / value if value else None for value in (row.ratio, row.high, row.low))
     bound = {"≥": "≤", "≤": "≥"}.get(row.bound, row.bound)
-    return replace(row, ratio=ratio, low=low, high=high, bound=bound)
+    text = f"{bound} {format_interval(ratio, low, high, Unit.RATIO)}, {c.word}".lstrip()
+    return replace(row, ratio=ratio, low=low, high=high, bound=bound, text=text)
 
 
 def _tool_row(tool: str, subject: SubjectView, c: Comparison) -> Row:

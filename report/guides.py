@@ -36,7 +36,7 @@ def guides(view: View, scenario: ScenarioView) -> list[tuple[Guide, str]]:
             if limit is not None:
                 guide = Guide(value=limit, text=f"claim, {condition}: “{english}”", brief=f"claim: {condition}")
                 found.append((guide, f"Claim “{english}”, {condition}: {_said(evidence)}."))
-    return found[:MOST]
+    return sorted(found, key=lambda limit: limit[0].value)[:MOST]
 
 
 def _conditions(told: Mapping[str, Any], scenario: ScenarioView) -> dict[str, list[Mapping[str, Any]]]:

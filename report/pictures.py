@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import statistics
 import zlib
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
@@ -104,12 +105,13 @@ def dots(view: View, scenario: ScenarioView, params: Params, beside: tuple[str, 
 
 
 def _told(cells: Mapping[str, Cell]) -> Iterable[str]:
-    """Yield what was said beside values, and of whom."""
-    found: dict[str, dict[str, None]] = {}
+    """Yield what was said beside values, of whom, and of how many values if not of all."""
+    found: dict[str, list[str]] = {}
     for label, cell in cells.items():
-        for text in filter(None, cell.told):
-            found.setdefault(clean(text, 200), {})[label] = None
-    return (f"{words.enumeration(list(labels))}: {text.rstrip('.')}." for text, labels in found.items())
+        for text, count in Counter(filter(None, cell.told)).items():
+            share = f" ({count} of {len(cell.values)})" if count < len(cell.values) else ""
+            found.setdefault(clean(text, 200).rstrip("."), []).append(f"{label}{share}")
+    return (f"{capital(text)}: {words.enumeration(labels)}." for text, labels in found.items())
 
 
 def conditions_of(params: Params) -> str:

@@ -17,7 +17,7 @@ WORDS: Mapping[str, tuple[str, ...]] = {
 }
 """What the values of a metric mean, from 0 on; other metrics are counts."""
 
-APART = "kept apart"
+APART = "apart"
 """What the safer answer means, where a metric says which one it is."""
 
 LEAKS: Mapping[str, str] = {

@@ -79,7 +79,7 @@ def test_a_ramp_says_why_it_stopped_and_a_declared_maximum_is_no_limit_of_the_ho
 
 def test_what_is_said_beside_a_value_is_kept() -> None:
     rows = [row("it", s, "fit", 5.0 + b, b, unit="1", reason="by PSS") for b in range(3) for s in ("docker", "process")]
-    assert "process and docker: by PSS." in figures_of(rows)["it-dots"].notes
+    assert "By PSS: process and docker." in figures_of(rows)["it-dots"].notes
     seen = view(Run(path=make_run().path, info={}, facts={}, rows=tuple(rows)))
     assert seen.cells["it"]["fit", ()]["docker"].told == ("by PSS",) * 3
 

@@ -125,11 +125,11 @@ def test_one_instances_memory_stands_by_every_account_and_the_guests_view_apart(
     assert list(groups["docker"]) == [name for name, _, _ in HOST]
     assert groups["docker"]["PSS"].median == 4.0 * MIB
     assert groups["docker"]["PSS"].mark == 104.0 * MIB
-    assert groups["docker"]["PSS of one more"].mark is None
+    assert groups["docker"]["PSS slope"].mark is None
     assert groups["vm-distro@tcg"]["PSS"].mark is None, "nobody's daemons are in it"
     assert list(groups["vm-distro@tcg, seen from inside"]) == [name for name, _, _ in GUEST]
-    assert "docker 2.00 MiB (USS) to 12.0 MiB (MemAvailable of one more), 6.0×" in figure.notes[0]
-    assert figure.notes[1] == "Not drawn: charge of its control group of process, unsupported: it has no control group."
+    assert "docker 2.00 MiB (USS) to 12.0 MiB (MemAvailable slope), 6.0×" in figure.notes[0]
+    assert figure.notes[1] == "Not drawn: cgroup charge of process, unsupported: it has no control group."
 
 
 def test_the_hosts_view_and_the_guests_never_share_a_column() -> None:

@@ -85,14 +85,14 @@ def test_an_answer_says_whether_it_keeps_apart_where_the_metric_says_which_one_d
     metrics = [{**m, "better": better.get(m["name"], "neither")} for m in WALLS["metrics"]]
     whole, parts = matrices(rows(), metrics=metrics)
     assert [r.cells for r in whole.rows] == [
-        ("● 3 of 3, leaks", "◐ 1 of 2, leaks", "○ 0 of 3, kept apart"),
-        ("○ no, shared", "○ no, shared", "● yes, kept apart"),
+        ("● 3 of 3, leaks", "◐ 1 of 2, leaks", "○ 0 of 3, apart"),
+        ("○ no, shared", "○ no, shared", "● yes, apart"),
         ("41", "14", "41"),
         ("○ none", "● a filter", "○ none"),
     ]
-    assert parts.rows[1].cells == ("● yes, leaks", "–", "○ no, kept apart")
+    assert parts.rows[1].cells == ("● yes, leaks", "–", "○ no, apart")
     whole, _ = matrices([*rows(own_kernel=None), *rows(1, own_kernel=1.0)], metrics=metrics)
-    assert whole.rows[1].cells == ("○ no, shared", "● yes, kept apart", "● yes, kept apart")
+    assert whole.rows[1].cells == ("○ no, shared", "● yes, apart", "● yes, apart")
     whole, _ = matrices([*rows(), *rows(1, own_kernel=1.0)], metrics=metrics)
     assert whole.rows[1].cells[1] == "◐ no or yes, shared"
 
