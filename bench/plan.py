@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from bench.sample import Phase
@@ -82,7 +82,7 @@ def make_plan(
     *,
     unavailable: Mapping[str, tuple[str, str]] | None = None,
     only: Sequence[str] = (),
-    costs: Mapping[tuple[str, str], float] | None = None,
+    expected_s: Callable[[Scenario, Subject, Profile], float] | None = None,
 ) -> Plan:
     """Lay out interleaved randomised blocks: every cell once per block, positions balanced.
 
@@ -93,11 +93,12 @@ def make_plan(
         seed: decides every order.
         unavailable: (reason, hint) by subject that this host cannot run.
         only: restrict to these subjects (empty: all). A twin of a chosen subject comes along.
-        costs: measured seconds per trial by (scenario, subject), from earlier runs.
+        expected_s: tells how long one trial of a scenario and a subject will take under a profile, seconds; by
+            default what the files guess.
     """
     chance = random.Random(seed)
     unavailable = unavailable or {}
-    costs = costs or {}
+    expected_s = expected_s or guess
     trials: list[Trial] = []
     refusals: list[Refusal] = []
     for scenario in scenarios:
@@ -123,7 +124,7 @@ def make_plan(
                         position=position,
                         phase=Phase.WARMUP if block < adapted.warmup else Phase.MEASURE,
                         profile=adapted,
-                        expected_s=costs.get((scenario.name, subject.name), _guess(scenario, subject, adapted)),
+                        expected_s=expected_s(scenario, subject, adapted),
                         seed=seed,
                     )
                 )
@@ -150,8 +151,12 @@ def _adapt(scenario: Scenario, profile: Profile) -> tuple[Profile, Scenario]:
     return profile.model_copy(update=own), scenario.model_copy(update=given)
 
 
-def _guess(scenario: Scenario, subject: Subject, profile: Profile) -> float:
-    """Return the seconds one trial may take, from the two files' first guesses."""
+def guess(scenario: Scenario, subject: Subject, profile: Profile) -> float:
+    """Return the seconds one trial may take, from the two files' first guesses.
+
+    Args:
+        scenario: as the profile has changed it, like the profile itself.
+    """
     starts = max(profile.instances, default=1) if scenario.starts == "instances" else scenario.starts
     return scenario.cost_s + starts * subject.cost_s
 
