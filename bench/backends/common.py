@@ -85,7 +85,9 @@ def limits(subject: Subject, *, memory: bool = True) -> str:
     cpus, given = cpu_set(subject), memory_limit(subject)
     words = [f"CPU {cpus} of the host"] if cpus else []
     if given is not None:
-        words.append(f"{given >> 20} MiB of memory" if memory else "memory not limited: it has no control group")
+        words.append(
+            f"{given >> 20} MiB of memory" if memory else "memory not limited: no control group can be made for it here"
+        )
     return ", ".join(words) or "none"
 
 

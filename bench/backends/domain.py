@@ -22,10 +22,12 @@ class DomainSpec:
         cpu: "maximum", "host-passthrough" or a model's name; ",-FEATURE" takes a feature away.
         machine: "pc", "q35" or "microvm".
         memory_mib, vcpus: what the guest gets.
+        cpu_set: the host's CPUs that virtual ones and the machine monitor's own threads may use, "1" or "0,1"; "": all.
         rom: firmware that replaces the machine's own.
         kernel, initrd, line: direct boot. None: the disk's boot loader.
         disk: a qcow2 file, on virtio. discard: what the guest trims is given back to the host ("unmap"); without
-            it QEMU ignores the guest's wish, which is its default.
+            it QEMU ignores the guest's wish, which is its default. disk_cache: libvirt's word for how the host caches
+            it ("none": not at all, O_DIRECT); "": QEMU's default, which is "writeback".
         console: the socket QEMU connects the first serial port to; channel: that of the second, or of the first
             where there is no console.
         words: OEM strings of the SMBIOS tables, by which the guest learns its nonce.
@@ -45,6 +47,7 @@ class DomainSpec:
     channel: Path
     uuid: str = ""
     vcpus: int = 1
+    cpu_set: str = ""
     cpu: str = "maximum"
     rom: Path | None = None
     kernel: Path | None = None
@@ -52,6 +55,7 @@ class DomainSpec:
     line: str = ""
     disk: Path | None = None
     discard: bool = False
+    disk_cache: str = ""
     console: Path | None = None
     words: tuple[str, ...] = ()
     network: str = "none"
@@ -71,7 +75,9 @@ def to_xml(spec: DomainSpec) -> str:
     _text(domain, "memory", str(spec.memory_mib), unit="MiB")
     if not spec.merged:
         SubElement(SubElement(domain, "memoryBacking"), "nosharepages")
-    _text(domain, "vcpu", str(spec.vcpus))
+    processors = _text(domain, "vcpu", str(spec.vcpus))
+    if spec.cpu_set:
+        processors.set("cpuset", spec.cpu_set)
     if spec.words:
         strings = SubElement(SubElement(domain, "sysinfo", type="smbios"), "oemStrings")
         for word in spec.words:
@@ -138,6 +144,8 @@ def _add_devices(domain: Element, spec: DomainSpec) -> None:
         driver = SubElement(disk, "driver", name="qemu", type="qcow2")
         if spec.discard:
             driver.set("discard", "unmap")
+        if spec.disk_cache:
+            driver.set("cache", spec.disk_cache)
         SubElement(disk, "source", file=str(spec.disk))
         SubElement(disk, "target", dev="vda", bus="virtio")
         _add_address(disk, spec.machine)

@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from bench.backends.base import Availability, DiskUse, Guard, Role, Session
-from bench.backends.common import PORT, Nest, cpu_set, end, fill_in, free_port, limits
+from bench.backends.common import PORT, Nest, cpu_set, end, fill_in, free_port, limits, memory_limit
+from bench.backends.memory_group import MemoryGroup, limit_place
 from bench.clock import Event
 from bench.collectors.procfs import descendants
 from bench.errors import InstanceError
@@ -33,9 +34,22 @@ class ProcessInstance:
         self._nest = nest
         self._process: subprocess.Popen[bytes] | None = None
         self._log = nest.directory / "log"
+        self._group: MemoryGroup | None = None
 
-    def launch(self, command: list[str]) -> None:
-        """Start the command in a session of its own. STARTED is the return of the exec (Popen waits for it)."""
+    def launch(self, command: list[str], cpus: str = "", memory: int | None = None) -> None:
+        """Start the command in a session of its own. STARTED is the return of the exec (Popen waits for it).
+
+        Args:
+            command: its words.
+            cpus: the host's CPUs it is kept to; "" for all.
+            memory: the bytes it may have, in a control group of its own; None for no limit and no group.
+        """
+        if memory is not None:
+            self._guard.watch("cgroup", self.name)
+            self._group = MemoryGroup(self.name, memory)
+            command = self._group.entering(command)
+        if cpus:
+            command = ["taskset", "--cpu-list", cpus, *command]
         with self._log.open("wb") as log:
             self.timeline.stamp(Event.REQUESTED)
             try:
@@ -90,6 +104,8 @@ class ProcessInstance:
         try:
             self.stop()
         finally:
+            if self._group is not None:
+                self._group.remove()
             self._nest.clear()
         self.timeline.stamp(Event.REMOVED)
 
@@ -98,8 +114,8 @@ class ProcessInstance:
         return {Role.WORKLOAD: descendants(self._process.pid) if self._process else ()}
 
     def cgroup_pid(self) -> int | None:
-        """Return None: it lives in the caller's control group."""
-        return None
+        """Return its first process where it has a control group of its own; else it lives in the caller's."""
+        return self._process.pid if self._group is not None and self._process is not None else None
 
     def disk(self) -> DiskUse:
         """Return nothing: it has no disk of its own."""
@@ -146,8 +162,7 @@ class ProcessBackend:
                 command = _in_namespaces(nest, recipe, root)
             else:
                 command = _in_chroot(nest, recipe, root, agent_binary(session.cache))
-            cpus = cpu_set(subject)
-            instance.launch(["taskset", "--cpu-list", cpus, *command] if cpus else command)
+            instance.launch(command, cpu_set(subject), memory_limit(subject) if limit_place() else None)
         except BaseException:
             instance.remove()
             raise
@@ -195,7 +210,7 @@ class ProcessBackend:
             "application": " ".join(recipe.app),
             "namespaces": namespaces,
             "network": "loopback only" if subject.option("isolation") == "namespaces" else "the host's",
-            "limits": limits(subject, memory=False),
+            "limits": limits(subject, memory=limit_place() is not None),
             "kernel": "the host's",
         }
 

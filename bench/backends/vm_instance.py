@@ -153,7 +153,7 @@ class VmInstance:
 
     def disk(self) -> DiskUse:
         """Return what it has alone (overlay, ROM, saved memory) and what all of its kind share."""
-        disk, tree = self._parts.disk, self._parts.tree
+        disk = self._parts.disk
         own = sum(allocated(path) or 0 for path in [*self.files, self.directory / "rom"])
         if disk is None:
             return DiskUse(unique=own)
@@ -167,7 +167,7 @@ class VmInstance:
         return DiskUse(
             download=fetched + sum(path.stat().st_size for path in kernel),
             download_own=fetched_alone,
-            unpacked=tree.bytes if tree else None,
+            unpacked=parts.unpacked,
             image=base + layer,
             shared=beside + (0 if parts.copied else base),
             layer=0 if parts.copied else layer,

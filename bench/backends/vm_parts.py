@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench.backends.base import Session
+from bench.backends.common import cpu_set
 from bench.backends.domain import DomainSpec
 from bench.errors import UsageError
 from bench.rootfs.agent import agent_binary
@@ -47,11 +48,14 @@ class Parts:
         line: the command line, with {nonce} where it has to be said there.
         disk: what overlays are made of; None for a ROM.
         tree: what the disk was packed from.
+        unpacked: bytes of all files on the disk together; packages: how many were installed there.
         shared: files beside the disk that all instances use.
         balloon: one of BALLOONS.
         merged: its memory is offered to KSM, the kernel's merging of equal pages.
         copied: every instance's disk is a full copy, not a clone of one that all share.
         discard: what the guest trims on its disk is given back to the host.
+        cpu_set: the host's CPUs it may use, its machine monitor included; "": all.
+        disk_cache: how the host caches its disk, by libvirt's word; "": QEMU's default.
     """
 
     boot: str
@@ -66,11 +70,15 @@ class Parts:
     line: str = ""
     disk: Disk | None = None
     tree: Tree | None = None
+    unpacked: int | None = None
+    packages: int = 0
     shared: tuple[Path, ...] = ()
     balloon: str = "none"
     merged: bool = True
     copied: bool = False
     discard: bool = False
+    cpu_set: str = ""
+    disk_cache: str = ""
 
     @property
     def guest(self) -> str:
@@ -96,7 +104,7 @@ class Parts:
             initrd=self.initrd if direct else None, line=self.line.replace("{nonce}", nonce) if direct else "",
             words=(f"bench.nonce={nonce}",) if self.boot == "disk" else (),
             balloon=self.balloon != "none", reporting=self.balloon == "reporting", merged=self.merged,
-            discard=self.discard,
+            discard=self.discard, cpu_set=self.cpu_set, disk_cache=self.disk_cache,
             translation_mib=32 if self.flavour == "tuned" else 0,
         )  # fmt: skip
 
@@ -114,6 +122,7 @@ def gather(subject: Subject, session: Session, accelerator: str) -> Parts:
         vcpus=int(subject.option("cpus") or subject.option("vcpus", "1")), network=subject.option("network", "none"),
         flavour=subject.option("flavour", "stock"), balloon=balloon_of(subject),
         merged=subject.flag("merged", default=True), copied=subject.flag("copied"), discard=subject.flag("discard"),
+        cpu_set=cpu_set(subject), disk_cache=subject.option("disk_cache"),
     )  # fmt: skip
     if boot == "rom":
         return base
@@ -153,7 +162,7 @@ def _with_direct_boot(base: Parts, recipe: Recipe, session: Session, form: str, 
     drivers = ("virtio_blk", "virtio_balloon") if base.balloon != "none" else ("virtio_blk",)
     first = initramfs(session.cache, kernel, agent_binary(session.cache), bus_of(base.machine), drivers)
     return replace(
-        base, kernel=kernel, form=form, initrd=first, tree=tree,
+        base, kernel=kernel, form=form, initrd=first, tree=tree, unpacked=tree.bytes, packages=len(tree.packages),
         disk=_disk_of(tree, session), line=direct_line(recipe, base, accelerator),
         shared=(kernel.form(form), first),
     )  # fmt: skip
@@ -162,10 +171,16 @@ def _with_direct_boot(base: Parts, recipe: Recipe, session: Session, form: str, 
 def _with_own_boot(base: Parts, recipe: Recipe, session: Session) -> Parts:
     # An application on a base is not built once more for a guest: the base's guest has all that a machine needs.
     tree = build_tree(recipe, session.cache, session.say, guest=not recipe.base)
-    below = build_tree(load_recipe(recipe.base), session.cache, session.say, guest=True) if recipe.base else tree
+    below, unpacked, packages = tree, tree.bytes, set(tree.packages)
+    if recipe.base:
+        plain = build_tree(load_recipe(recipe.base), session.cache, session.say)
+        below = build_tree(plain.recipe, session.cache, session.say, guest=True)
+        unpacked += below.bytes - plain.bytes
+        packages |= set(below.packages)
     line = f"{_DISTRIBUTION} {STAGE_ONE}"
     return replace(
         base, tree=tree, disk=_disk_of(tree, session, line), line=line, kernel=kernel_of(below.directory),
+        unpacked=unpacked, packages=len(packages),
     )  # fmt: skip
 
 
@@ -245,7 +260,7 @@ def describe(parts: Parts, accelerator: str, cpu: str) -> Mapping[str, str]:
         "flavour": parts.flavour,
         "processor": f"{cpu}, {parts.vcpus} vCPU",
         "memory": f"{parts.memory_mib} MiB",
-        "limits": "its own processors and memory; the machine monitor's threads beside them are not limited",
+        "limits": _limits(parts),
         "firmware": firmware.get(parts.boot, own),
         "devices": _devices(parts),
         "rootfs": "none" if rom or tree is None else tree.recipe.name,
@@ -257,13 +272,20 @@ def describe(parts: Parts, accelerator: str, cpu: str) -> Mapping[str, str]:
     if disk is not None and tree is not None:
         kind = "full copy" if parts.copied else "overlay" if disk.base is None else "overlay on a clone"
         trimmed = ", discard" if parts.discard else ""
-        about["disk"] = f"qcow2 {kind}, {disk.virtual >> 20} MiB virtual{trimmed}"
+        cached = f", cache={parts.disk_cache}" if parts.disk_cache else ""
+        about["disk"] = f"qcow2 {kind}, {disk.virtual >> 20} MiB virtual{trimmed}{cached}"
         about["disk digest"] = disk.digest
-        about["packages"] = str(len(tree.packages))
-        about["content"] = f"{tree.bytes} B in files"
+        about["packages"] = str(parts.packages)
+        about["content"] = f"{parts.unpacked} B in files"
     if parts.boot == "disk" and tree is not None:
         about["more than the container"] = ", ".join(tree.recipe.guest)
     return about
+
+
+def _limits(parts: Parts) -> str:
+    if parts.cpu_set:
+        return f"CPU {parts.cpu_set} of the host, its machine monitor included; its own memory"
+    return "its own processors and memory; the machine monitor's threads beside them are not limited"
 
 
 def _devices(parts: Parts) -> str:

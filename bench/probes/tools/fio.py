@@ -14,12 +14,14 @@ SIZE_MIB = 64
 def command(seconds: int, kind: str, block: str, extra: str = "--direct=1") -> str:
     """Return the command: "read", "write", "randread" or "randwrite" in blocks of so many bytes.
 
-    O_DIRECT keeps the page cache of the instance out of it; whatever caches below stays: that is what it has.
+    O_DIRECT keeps the page cache of the instance out of it. The file is laid out anew before, written in full and
+    synced: every measure begins with the same file, whichever came before it and whoever shares the directory.
     """
+    job = f"fio --name=bench --filename={FILE} --size={SIZE_MIB}m --ioengine=psync --thread --disk_util=0"
     return (
-        f"fio --name=bench --filename={FILE} --size={SIZE_MIB}m --rw={kind} --bs={block} {extra} --ioengine=psync"
-        f" --thread --disk_util=0 --time_based --runtime={seconds} --output-format=json 2>/tmp/bench-err"
-        " || { tail -n 3 /tmp/bench-err; exit 1; }"
+        f"{{ rm -f {FILE}; {job} --rw=write --bs=1m --end_fsync=1 >/dev/null"
+        f" && {job} --rw={kind} --bs={block} {extra} --time_based --runtime={seconds} --output-format=json; }}"
+        " 2>/tmp/bench-err || { tail -n 3 /tmp/bench-err; exit 1; }"
     )
 
 
