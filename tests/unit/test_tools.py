@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.probes.overhead import MEASURES
-from bench.probes.tools import ParseError, fio, iperf3, pgbench, redis, stress_ng, wrk
+from bench.probes.tools import ParseError, coreutils, fio, iperf3, pgbench, redis, stress_ng, wrk
 
 DATA = Path(__file__).resolve().parent.parent / "data" / "tools"
 
@@ -164,3 +165,15 @@ def test_an_output_cut_short_gives_its_figure_or_a_reason(name: str, data: st.Da
 @pytest.mark.parametrize("name", MEASURES)
 def test_a_command_is_one_line(name: str) -> None:
     assert "\n" not in MEASURES[name].command(1, 12345)
+
+
+def test_system_calls_are_counted_though_dd_is_slow_to_heed_the_signal(tmp_path: Path) -> None:
+    """The first signal finds a dd that has not begun, as in a slow guest: it is killed without a word."""
+    slow = tmp_path / "dd"
+    slow.write_text('#!/bin/sh\n[ -e "$0.ran" ] || { touch "$0.ran"; exec sleep 30; }\nexec /bin/dd "$@"\n', "ascii")
+    slow.chmod(0o755)
+    told = subprocess.run(
+        ["/bin/sh", "-c", coreutils.calls_command(1)], capture_output=True, text=True, check=True,
+        env={"PATH": f"{tmp_path}:/usr/bin:/bin"},
+    ).stdout  # fmt: skip
+    assert coreutils.parse_calls(told) > 1000
