@@ -57,6 +57,18 @@ def test_the_suites_own_claims_fit_its_questions(claim: Claim, catalogue: Catalo
         assert all(v in asked.get(k, (v,)) for k, v in (*c.params.items(), *c.than_params.items()))
 
 
+@pytest.mark.parametrize("claim", [claim for claim in load() if claim.conditions], ids=lambda claim: claim.id)
+def test_the_profile_one_relies_on_asks_whom_the_claims_name(claim: Claim, catalogue: Catalogue) -> None:
+    """A subject that is named and not there counts as undecided: a run of `standard` must be able to decide."""
+    for c in claim.conditions:
+        if c.scenario in UNASKED or not c.decides:
+            continue
+        scenario = catalogue.scenarios[c.scenario]
+        change = scenario.profiles.get("standard")
+        asked = (change.subjects if change else None) or scenario.subjects
+        assert {*c.subjects, *c.than} - GROUPS.keys() <= {*asked}, f"{c.scenario} {c.metric}"
+
+
 def test_a_question_that_is_asked_is_known() -> None:
     assert {"startup", "memory", "disk"} <= known_scenarios()
     assert not {"claims", "subjects", "profiles"} & known_scenarios()
