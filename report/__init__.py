@@ -20,7 +20,7 @@ def write(run: Run, out: Path) -> Path:
     Raises:
         ReportError: the file cannot be written.
     """
-    from report.model import build
+    from report.page import build
     from report.render import render, samples_link
 
     return _put(render(build(run), samples=samples_link(run.path, out)), out)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from report import words
 from report.data import View, clean, listing, mapping
-from report.model import Row, Table
+from report.model import Card, Claims, Row, Table
 
 VERDICTS: Mapping[str, tuple[str, str]] = {
     "supported": ("●", "supported"),
@@ -24,41 +23,6 @@ SIGNS: Mapping[str, str] = {"holds": "●", "fails": "✕", "undecided": "○"}
 """The shape of what one subject says of one condition."""
 
 _MOST_NUMBERS = 6
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Card:
-    """One sentence and its verdict.
-
-    Attributes:
-        language: of the quotation, as HTML wants it ("zh"); "" where it is not told from English.
-        sign, kind: the verdict's shape and class.
-        gist: why, in a line without figures: how many subjects say what.
-        numbers: condition by condition what was measured, the rest of it counted; all of it stands in `evidence`.
-    """
-
-    key: str
-    quotation: str
-    language: str
-    english: str
-    verdict: str
-    sign: str
-    kind: str
-    gist: str
-    numbers: tuple[tuple[str, tuple[str, ...]], ...]
-    measured: str
-    forgets: str
-    source: str
-    evidence: Table | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Claims:
-    """All sentences: how many of each verdict as (shape, class, text), the cards judged, and those not measured."""
-
-    counts: tuple[tuple[str, str, str], ...]
-    judged: tuple[Card, ...]
-    unmeasured: tuple[Card, ...]
 
 
 def claims(view: View) -> Claims | None:
@@ -97,7 +61,7 @@ def _language(text: str) -> str:
 def _gist(evidence: list[Mapping[str, Any]]) -> str:
     """Say of each condition with a say how many subjects hold, fail and decide nothing; "" where none was measured.
 
-    Where nobody decides anything, the commonest reason is said instead.
+    The first who decides is named with its number. Where nobody decides anything, the commonest reason is said.
     """
     asked = [e for e in evidence if e.get("decides") is True and e.get("value") is not None]
     if not asked:
@@ -108,11 +72,22 @@ def _gist(evidence: list[Mapping[str, Any]]) -> str:
         return words.sentence(f"undecided: {doubts.most_common(1)[0][0]}")
     parts = []
     for condition in dict.fromkeys(map(_condition, asked)):
-        found = Counter(str(e.get("outcome")) for e in asked if _condition(e) == condition)
-        counts = [(word, found[word]) for word in SIGNS if found[word]]
-        told = [f"{word} for {count} of {found.total()}" for word, count in counts]
-        parts.append(f"{condition}: {', '.join(told) if len(told) > 1 else f'{counts[0][0]} for all {found.total()}'}")
+        of_it = [e for e in asked if _condition(e) == condition]
+        counts = Counter(str(e.get("outcome")) for e in of_it)
+        told = [
+            f"{word} for {f'{counts[word]} of {len(of_it)}' if counts[word] < len(of_it) else f'all {len(of_it)}'}"
+            f"{_first(of_it, word)}"
+            for word in SIGNS
+            if counts[word]
+        ]
+        parts.append(f"{condition}: {', '.join(told)}")
     return f"{'; '.join(parts)}."
+
+
+def _first(evidence: list[Mapping[str, Any]], outcome: str) -> str:
+    """Return the first number with this outcome, " (docker 310 ms [300–410])"; "" for those that decide nothing."""
+    text = next((clean(e.get("text"), 120) for e in evidence if e.get("outcome") == outcome), "")
+    return f" ({words.tight(text)})" if text and outcome != "undecided" else ""
 
 
 def _condition(e: Mapping[str, Any]) -> str:

@@ -58,6 +58,14 @@ TERMS: tuple[tuple[str, str], ...] = (
         ),
     ),
     (
+        "headline",
+        "The one metric that answers a scenario's question; the others explain it.",
+    ),
+    (
+        "baseline",
+        "The subject that a scenario's others are divided by: the bare process, or Docker where a process has nothing.",
+    ),
+    (
         "ratio",
         "Subject divided by baseline within each block; the median of these, with its interval.",
     ),
@@ -69,19 +77,34 @@ TERMS: tuple[tuple[str, str], ...] = (
         ),
     ),
     (
-        "A/A, noise floor",
+        "firm",
+        "A verdict that still stands when the intervals of its whole table are widened so far that they hold together.",
+    ),
+    (
+        "A/A, twins, noise floor",
         (
             "The same subject measured twice under two names. What differs between them is noise; a smaller "
             "difference between other subjects says nothing."
         ),
     ),
     (
-        "emulated ≤",
+        "KVM, TCG",
+        (
+            "Two ways to run a guest: KVM, the host's kernel, lets the processor itself run it; TCG, part of QEMU, "
+            "imitates a processor by software and is many times slower."
+        ),
+    ),
+    (
+        "emulated, ≤, ≥, ~",
         (
             "The guest's processor was imitated by software (TCG), not virtualised (KVM). Its time and cost are an "
-            "upper bound of a virtualised guest's: what an upper bound refutes is refuted, the rest is not told. "
-            "Never pooled with KVM."
+            "upper bound of a virtualised guest's (≤), its speed a lower one (≥); ~ stands where neither is known. "
+            "What an upper bound refutes is refuted, the rest is not told. Never pooled with KVM."
         ),
+    ),
+    (
+        "translated code",
+        "What an emulator keeps of the guest's instructions in the form of the host's. There is none with KVM.",
     ),
     (
         "ECDF",
@@ -114,6 +137,17 @@ TERMS: tuple[tuple[str, str], ...] = (
         ),
     ),
     (
+        "with its engine's daemons",
+        "The instance's own processes and the control plane together: what both cost while nothing runs.",
+    ),
+    (
+        "stolen time, waiting (PSI)",
+        (
+            "What the host suffered beside a trial: CPU time that a hypervisor above gave to others, and time in which "
+            "something was stalled on processor, disk or memory, as its kernel counts it (pressure stall information)."
+        ),
+    ),
+    (
         "shared and unique",
         "Disk that all instances of a subject use together, and disk that one instance alone adds.",
     ),
@@ -125,7 +159,7 @@ TERMS: tuple[tuple[str, str], ...] = (
         "failed, timeout, unsupported, skipped",
         (
             "Why there is no value: it broke; the deadline passed; the question makes no sense for this subject; this "
-            " host lacks something. A missing value is never counted as 0."
+            "host lacks something. A missing value is never counted as 0."
         ),
     ),
 )

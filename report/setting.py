@@ -6,12 +6,37 @@ import shlex
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from bench.text import plural
 from bench.units import Unit, format_value
-from report.data import FAMILIES, View, clean, mapping
+from report.data import FAMILIES, View, clean, mapping, number
 from report.model import Row, Table
 from report.pictures import FAMILY_TITLES
 
 _DEEPEST = 6
+
+
+def host(view: View) -> str:
+    """Return on what the run was measured, in a line: processor, memory, whether it is a guest itself, how VMs ran."""
+    cpu, memory, about = (mapping(view.facts.get(name)) for name in ("cpu", "memory", "virtualisation"))
+    count, size = number(cpu.get("count")), number(memory.get("total_bytes"))
+    told = [
+        clean(cpu.get("model"), 80),
+        plural(int(count), "CPU") if count else "",
+        format_value(size, Unit.BYTES) if size else "",
+        "itself a virtual machine" if about.get("guest") is True else "",
+        _guests(view),
+    ]
+    return ", ".join(filter(None, told))
+
+
+def _guests(view: View) -> str:
+    """Return how the guests ran: which accelerators, emulation in words."""
+    found = {s.label.partition("@")[2] for s in view.subjects.values() if s.family == "vm"} - {""}
+    if found == {"tcg"}:
+        return "all guests emulated by software: KVM does not work here"
+    if "tcg" in found:
+        return "guests with a kernel emulated by software: KVM does not run them here"
+    return "guests on KVM" if found == {"kvm"} else ""
 
 
 def environment(view: View) -> tuple[Table, ...]:
@@ -50,40 +75,52 @@ def flat(value: Any, path: tuple[str, ...] = ()) -> list[tuple[tuple[str, ...], 
     return [((*path[:-1], name.removesuffix("_bytes").replace("_", " ")) if path else ("",), text)]
 
 
-def _manifests(view: View) -> dict[str, dict[str, str]]:
-    told = {clean(label, 80): mapping(content) for label, content in mapping(view.info.get("manifests")).items()}
-    return {
-        label: {clean(k, 120): clean(v, 300) for k, v in told[label].items()}
-        for label in (s.label for s in view.ordered(told) if not s.twin_of)
-    }
+def _manifests(view: View) -> dict[tuple[str, str], dict[str, str]]:
+    """Return what each subject is made of, by scenario ("" for all that want it as it is) and label, by rung."""
+    found = {}
+    for told, content in mapping(view.info.get("manifests")).items():
+        # The runner writes "docker", "vm-direct@tcg", and "vm-direct in overhead@tcg" where a scenario changes it.
+        name, _, rest = clean(told, 160).partition(" in ")
+        scenario, at, accelerator = rest.partition("@")
+        label = f"{name}{at}{accelerator}"
+        if not view.subject(label).twin_of:
+            found[scenario, label] = {clean(k, 120): clean(v, 300) for k, v in mapping(content).items()}
+    return dict(sorted(found.items(), key=lambda item: (item[0][0], view.subject(item[0][1]).order)))
 
 
-def _common(manifests: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
+def _common(manifests: Iterable[Mapping[str, str]]) -> dict[str, str]:
     """Return what every subject has, with the same content."""
-    first = next(iter(manifests.values()), {})
-    return {k: v for k, v in first.items() if len(manifests) > 1 and all(m.get(k) == v for m in manifests.values())}
+    all_ = list(manifests)
+    return {k: v for k, v in all_[0].items() if all(m.get(k) == v for m in all_)} if len(all_) > 1 else {}
 
 
 def shared(view: View) -> Table | None:
     """Return what all subjects have in common, or None."""
-    common = _common(_manifests(view))
-    rows = tuple(Row(head=key, cells=(value,)) for key, value in common.items())
+    rows = tuple(Row(head=key, cells=(value,)) for key, value in _common(_manifests(view).values()).items())
     return Table(caption="The same in every subject", columns=("part", "content"), rows=rows) if rows else None
 
 
 def manifests(view: View) -> tuple[Table, ...]:
-    """Return one table a family: what each subject is made of; a cell that differs from the first one's is marked."""
+    """Return what each subject is made of: a table a family, and one for each scenario that has subjects changed.
+
+    A cell that differs from the first one of its row is marked.
+    """
     found = _manifests(view)
-    common = _common(found)
+    common = _common(found.values())
+    groups: dict[str, dict[str, dict[str, str]]] = {FAMILY_TITLES[family]: {} for family in FAMILIES}
+    for (scenario, label), content in found.items():
+        own = view.scenarios.get(scenario)
+        title = (
+            f"As “{own.title if own else scenario}” has them" if scenario else FAMILY_TITLES[view.subject(label).family]
+        )
+        groups.setdefault(title, {})[label] = content
     tables = []
-    for family in FAMILIES:
-        members = {label: content for label, content in found.items() if view.subject(label).family == family}
+    for title, members in groups.items():
         keys = [k for k in dict.fromkeys(k for content in members.values() for k in content) if k not in common]
-        if not keys:
-            continue
-        rows = tuple(_manifest_row(key, [content.get(key) for content in members.values()]) for key in keys)
-        columns = ("part", *(f"{label} ≤" if view.subject(label).emulated else label for label in members))
-        tables.append(Table(caption=FAMILY_TITLES[family], columns=columns, rows=rows))
+        if keys:
+            rows = tuple(_manifest_row(key, [content.get(key) for content in members.values()]) for key in keys)
+            columns = ("part", *(f"{label} ≤" if view.subject(label).emulated else label for label in members))
+            tables.append(Table(caption=title, columns=columns, rows=rows))
     return tuple(tables)
 
 

@@ -62,9 +62,13 @@ def compared(comparison: Comparison | None, bound: str = "") -> str:
     return f"{VERDICT_SIGNS[comparison.verdict]} {bounded(comparison, bound)}"
 
 
-def bounded(comparison: Comparison, bound: str) -> str:
-    """Write a comparison, the sign of a bound before its ratio if it has one: "≤ 100× [92–110], slower"."""
-    return f"{bound if comparison.ratio else ''}{comparison.text}"
+def bounded(comparison: Comparison, bound: str = "") -> str:
+    """Write a comparison, the sign of a bound before its ratio if it has one: "≤ 100× [92–110], slower".
+
+    Where its words tell the reciprocal, at least so many become at most so many times fewer.
+    """
+    sign = {"≤ ": "≥ ", "≥ ": "≤ "}.get(bound, bound) if comparison.turned else bound
+    return f"{sign if comparison.ratio else ''}{comparison.text}"
 
 
 _STATES = {"idle": "at rest", "loaded": "under load", "after": "after the load", "inflated": "balloon inflated"}
@@ -199,7 +203,7 @@ def guest_beside_container(view: View, scenario: ScenarioView) -> str:
     bound = Bound.of(metric.better, emulated=guest.emulated, exact=metric.exact)
     if c.ratio < 1.0:
         more, less, bound = container, guest, bound.turned
-        spans = tuple(1.0 / x if x else None for x in (c.ratio, c.high, c.low))
+        spans = 1.0 / c.ratio, _inverse(c.high), _inverse(c.low)
     ratio = format_interval(*spans, Unit.RATIO) if c.low is not None else format_value(spans[0], Unit.RATIO, digits=2)
     kind = "as long as" if metric.unit is Unit.SECONDS else "as many as" if _counts(metric.unit) else "as much as"
     verb = "takes" if metric.better is not Better.HIGHER else "reaches"
@@ -208,6 +212,10 @@ def guest_beside_container(view: View, scenario: ScenarioView) -> str:
         asides.append("of another userland")
     aside = f" ({'; '.join(asides)})" if asides else ""
     return f"{more.label} {verb} {_BOUNDS[bound]}{tight(ratio)} {kind} {less.label}{aside}."
+
+
+def _inverse(value: float | None) -> float | None:
+    return 1.0 / value if value else None
 
 
 _BOUNDS = {Bound.UPPER: "at most ", Bound.LOWER: "at least ", Bound.EXACT: "", Bound.NONE: "perhaps "}

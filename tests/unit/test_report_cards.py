@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from report.model import build
+from report.page import build
 from tests.unit.report_runs import CLAIM, make_run
 
 
@@ -41,16 +41,16 @@ def test_a_subjects_name_keeps_its_small_letter_at_the_beginning_of_a_reason():
     assert [card.gist for card in found.judged] == ["docker: 1 block.", "Fails for vm-bare."]
 
 
-def test_a_gist_counts_who_says_what_and_repeats_no_figure() -> None:
+def test_a_gist_counts_who_says_what_and_names_the_first_who_decides() -> None:
     evidence: Any = CLAIM["evidence"]
     mixed = [{**evidence[0], "outcome": "undecided", "reason": "1 block; a verdict needs 6"}, *evidence[1:]]
     doubtful = [{**mixed[0]}, {**mixed[0], "reason": ""}, {**mixed[0]}]
     told = [CLAIM, {**CLAIM, "evidence": mixed}, {**CLAIM, "evidence": doubtful}, {**CLAIM, "evidence": mixed[:1]}]
     found = build(make_run(claims=told)).claims
     assert found is not None
-    assert [card.gist for card in found.judged] == [
-        "requested→ready at least 60 s: fails for all 9.",
-        "requested→ready at least 60 s: fails for 8 of 9, undecided for 1 of 9.",
+    assert [card.gist.replace("\u00a0", " ") for card in found.judged] == [
+        "requested→ready at least 60 s: fails for all 9 (vm-0 1 s).",
+        "requested→ready at least 60 s: fails for 8 of 9 (vm-1 1 s), undecided for 1 of 9.",
         "requested→ready at least 60 s: undecided for all 3.",
         "Undecided: 1 block; a verdict needs 6.",
     ]

@@ -11,7 +11,8 @@ import pytest
 
 from bench.clock import Event
 from bench.store import Run
-from report.model import Page, Section, build
+from report.model import Page, Section
+from report.page import build
 from tests.unit.report_runs import make_run, row
 
 
@@ -90,6 +91,21 @@ def test_an_unfinished_run_says_so():
     cut = build(make_run(ending="interrupted"))
     assert cut.ending == "interrupted"
     assert "ended early: interrupted" in dict(cut.trust.lines)["ending"]
+
+
+def test_what_a_scenario_has_otherwise_is_a_table_of_its_own_beside_its_like():
+    manifests = {
+        "vm-distro@tcg": {"memory": "256 MiB"},
+        "process in startup": {"limits": "CPU 1"},
+        "vm-distro in startup@tcg": {"limits": "CPU 1, monitor included", "memory": "1024 MiB"},
+    }
+    tables = {t.caption: t for t in build(make_run(manifests=manifests)).manifests}
+    assert set(tables) == {"virtual machines", "As “Starting” has them"}
+    own = tables["As “Starting” has them"]
+    assert own.columns == ("part", "process", "vm-distro@tcg ≤")
+    assert [(row.head, row.cells) for row in own.rows] == [
+        ("limits", ("CPU 1", "CPU 1, monitor included")), ("memory", ("–", "1024 MiB")),
+    ]  # fmt: skip
 
 
 def test_the_manifest_shows_what_is_common_once_and_marks_what_differs(page: Page):

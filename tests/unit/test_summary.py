@@ -12,7 +12,7 @@ from bench.compare import Verdict
 from bench.store import Run
 from bench.summary import summarise
 from report.data import view
-from report.model import build
+from report.page import build
 
 METRIC = "requested→ready"
 
