@@ -95,11 +95,20 @@ def _compare_two(first: Run, second: Run, margin: float) -> RunComparison:
     floors = [floor for run in (first, second) for floor in noise_floor(run.rows, twins(run.info), margin=margin)]
     old, new = (groups(tried(run.rows), by=("scenario", "metric", "subject")) for run in (first, second))
     found = [compare_samples(new[key], rows, margin=margin) for key, rows in old.items() if key in new]
+    found.sort(key=lambda comparison: _rank(first.info, comparison))
     return RunComparison(
         first=first.run_id, second=second.run_id, differences=tuple(differences(first, second)),
         comparisons=tuple(above_floor(comparison, floors) for comparison in found),
         alone=(*_alone(old, new, first.run_id), *_alone(new, old, second.run_id)),
     )  # fmt: skip
+
+
+def _rank(info: Mapping[str, Any], cell: Comparison) -> tuple[Any, ...]:
+    """Return what comparisons are sorted by: the scenarios in their order, in each the subjects by rung."""
+    order = info["scenarios"].get(cell.scenario, {}).get("order")
+    rung = info["subjects"].get(cell.subject, {}).get("rung")
+    places = (place if isinstance(place, int) else 1 << 30 for place in (order, rung))
+    return next(places), cell.scenario, cell.metric, cell.params, next(places), cell.subject
 
 
 def _alone(mine: Mapping[Any, Any], others: Mapping[Any, Any], run: str) -> Iterator[Alone]:
@@ -218,10 +227,14 @@ def _rank_sum_counts(first: int, second: int) -> list[int]:
 
 
 def differences(first: Run, second: Run) -> list[Difference]:
-    """Return what is not the same about two runs: facts first, then engines, versions and subjects."""
+    """Return what is not the same about two runs: facts first, then engines, versions and subjects.
+
+    A scenario or subject that only one of them knows is one difference, not one for each of its attributes.
+    """
+    infos = (_shortened(first.info, second.info), _shortened(second.info, first.info))
     found = []
-    for title in ("facts", "info"):
-        old, new = (dict(_leaves(getattr(run, title))) for run in (first, second))
+    for title, contents in (("facts", (first.facts, second.facts)), ("info", infos)):
+        old, new = (dict(_leaves(content)) for content in contents)
         for what in sorted(old.keys() | new.keys()):
             last = what.rpartition(".")[2]
             if old.get(what) != new.get(what) and last not in VOLATILE and what.partition(".")[0] not in _OWN:
@@ -229,8 +242,27 @@ def differences(first: Run, second: Run) -> list[Difference]:
     return found
 
 
+_NAMED = ("scenarios", "subjects", "manifests")
+
+
+def _shortened(info: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a run's info with two words for each scenario or subject of which the other run says nothing."""
+    return {
+        **info,
+        **{
+            section: {
+                name: told if name in other.get(section, {}) else "only here" for name, told in info[section].items()
+            }
+            for section in _NAMED
+            if section in info
+        },
+    }
+
+
 def _leaves(content: Any, place: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield every value of nested tables with its place, "cpu.governor"; lists are values."""
+    """Yield every value of nested tables with its place, "cpu.governor"; lists of what has no name are values."""
+    if isinstance(content, list) and content and all(isinstance(one, Mapping) and "name" in one for one in content):
+        content = {one["name"]: one for one in content}
     if isinstance(content, Mapping):
         for key, value in content.items():
             yield from _leaves(value, f"{place}.{key}" if place else str(key))

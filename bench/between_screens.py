@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
     from bench.between import Alone, RunComparison
 
+_MOST = 40
+"""So many differences are listed before the rest is counted."""
+
 _NAMED = 3
 """So many comparisons a reason names before it counts the rest."""
 
@@ -45,10 +48,13 @@ def _differences(console: Console, compared: RunComparison) -> None:
         return
     table = table_of("differs", compared.first, compared.second)
     table.columns[0].no_wrap = False
-    for difference in compared.differences:
+    for difference in compared.differences[:_MOST]:
         told = ("–" if v is None else clean(v, 60) for v in (difference.first, difference.second))
         table.add_row(difference.what, *told)
     console.print(table, "")
+    left = len(compared.differences) - _MOST
+    if left > 0:
+        console.print(hanging("differs", f"{left} more: bench report {compared.first} {compared.second}"), "")
 
 
 def _ratios(console: Console, compared: RunComparison) -> None:

@@ -30,7 +30,7 @@ def closing(console: Console, run: Run, report: Path | None = None) -> None:
     """Print what a run says: the answers, one table, what failed or was skipped, where everything is."""
     run = sound(run)
     summary = summarise(run)
-    whole = "in the report" if report else f"bench report {run.run_id}"
+    whole = "in the report" if report else f"bench report {run.path.name}"
     console.print()
     for answer in summary.answers:
         line(console, answer.sentence)

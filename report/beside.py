@@ -86,13 +86,13 @@ def build(runs: Sequence[Run]) -> BesidePage:
     shared = {s for s in views[0].scenarios if any(s in seen.scenarios for seen in views[1:])}
     scenarios = dict.fromkeys(scenario for scenario, _, _ in cells if scenario in shared)
     flipped, kept = verdicts(views, names)
-    ids = [run.run_id for run in cleaned]
+    ids, folders = [run.run_id for run in cleaned], [clean(run.path.name, 80) for run in runs]
     return BesidePage(
         title=f"{len(runs)} runs side by side", lead=_lead(compared, flipped), runs=_runs(cleaned, views, names),
         differences=tuple(differences(compared, names)), flipped=flipped, kept=kept,
         sections=tuple(_section(views, compared, names, s, cells) for s in scenarios),
         lonely=tuple(_lonely(views, names, shared)), csv=_csv(views, compared, ids, cells),
-        commands=tuple(shlex.join(["bench", verb, *ids]) for verb in ("report", "compare")),
+        commands=tuple(shlex.join(["bench", verb, *folders]) for verb in ("report", "compare")),
         foot=tuple(_foot(cleaned, names)),
     )  # fmt: skip
 

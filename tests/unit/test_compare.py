@@ -274,6 +274,32 @@ def test_runs_are_compared_after_their_facts() -> None:
         compare_runs([first])
 
 
+def test_comparisons_come_in_the_order_of_questions_and_rungs() -> None:
+    content = [row for s in ("z", "a", "m") for row in rows(s, [1.0] * 6)]
+    content += rows("a", [1.0] * 6, scenario="cold")
+    told = {
+        "scenarios": {"startup": {"order": 2}, "cold": {"order": 1}},
+        "subjects": {"z": {"rung": 1}, "m": {"rung": 2}},
+    }
+    both = [replace(run(name, content), info={"run_id": name, **told}) for name in ("first", "second")]
+    (found,) = compare_runs(both)
+    assert [(c.scenario, c.subject) for c in found.comparisons] == [
+        ("cold", "a"), ("startup", "z"), ("startup", "m"), ("startup", "a"),
+    ]  # fmt: skip
+
+
+def test_a_subject_that_one_run_lacks_is_one_difference() -> None:
+    told = {"subjects": {"a": {"rung": 1}}, "scenarios": {"s": {"metrics": [{"name": "m", "unit": "s"}]}}}
+    more = {"subjects": {"a": {"rung": 2}, "b": {"rung": 3, "title": "x"}},
+            "scenarios": {"s": {"metrics": [{"name": "m", "unit": "B"}]}}}  # fmt: skip
+    first, second = (replace(run("r", []), info={"run_id": "r", **info}) for info in (told, more))
+    assert [(d.what, d.first, d.second) for d in differences(first, second)] == [
+        ("info.scenarios.s.metrics.m.unit", "s", "B"), ("info.subjects.a.rung", 1, 2),
+        ("info.subjects.b", None, "only here"),
+    ]  # fmt: skip
+    assert [(d.what, d.first) for d in differences(second, first)][-1] == ("info.subjects.b", "only here")
+
+
 @pytest.mark.parametrize(
     ("own", "reason"),
     [

@@ -18,7 +18,7 @@ from tests.unit.test_report_page import EVIL, read
 
 
 def other(label: str = "docker", factor: float = 2.0, **facts: Any) -> Run:
-    run = make_run(run_id="run-2")
+    run = make_run(folder=Path("run-2"), run_id="run-2")
     rows = tuple(
         {**r, "run_id": "run-2", "value": r["value"] * factor} if r["subject"] == label and r["value"] else r
         for r in run.rows
@@ -96,7 +96,7 @@ def test_the_numbers_the_command_and_the_runs_are_carried_along(page: BesidePage
     assert (docker["n"], docker["failures"], docker["verdict"]) == ("6", "3", "worse")
     (podman,) = [n for n in lines if (n["run"], n["scenario"], n["subject"]) == ("run-1", "startup", "podman")]
     assert (podman["median"], podman["n"], podman["verdict"]) == ("", "0", "")
-    assert page.commands == ("bench report run-1 run-2", "bench compare run-1 run-2")
+    assert page.commands == ("bench report nowhere run-2", "bench compare nowhere run-2")
     assert page.foot[1] == ("B", "run-2, commit abc, seed 7")
 
 

@@ -164,7 +164,7 @@ def test_runs_of_everything_say_all() -> None:
 
 def test_the_rest_of_the_findings_is_in_the_runs_own_report() -> None:
     findings = [{"level": "warning", "what": f"finding {n}", "why": "because", "remedy": "mend"} for n in range(6)]
-    run = make_run(findings=findings)
+    run = make_run(folder=Path("results/run-1"), findings=findings)
     for page, place in ((None, "bench report run-1"), (Path("report.html"), "in the report")):
         screen = console(100)
         closing(screen, run, page)
