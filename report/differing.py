@@ -53,7 +53,9 @@ def differences(compared: Sequence[RunComparison], names: Sequence[str]) -> Iter
 
 def _difference(what: str, values: Sequence[Any]) -> Row:
     texts = tuple("–" if value is None else clean(value, 120) or "empty" for value in values)
-    return Row(head=clean(what, 160), cells=texts, marked=_other_than_first(texts))
+    return Row(
+        head=clean(what, 160).replace(".", " · ").replace("_", " "), cells=texts, marked=_other_than_first(texts)
+    )
 
 
 def _other_than_first(texts: Sequence[str]) -> tuple[int, ...]:

@@ -50,7 +50,7 @@ def test_another_engine_or_accelerator_is_the_first_difference_and_open(tmp_path
     setup, host, rest = build(runs).differences
     assert setup.table is not None
     assert [(r.head, r.cells) for r in setup.table.rows] == [
-        ("accelerators.kernel", ("–", "tcg")), ("engines.docker.version", ("20.10", "27")),
+        ("accelerators · kernel", ("–", "tcg")), ("engines · docker · version", ("20.10", "27")),
     ]  # fmt: skip
     assert (host.table, rest.table) == (None, None)
     text = report.write_comparison(runs, tmp_path / "a.html").read_text("utf-8")
