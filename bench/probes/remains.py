@@ -17,6 +17,9 @@ from bench.backends.base import Backend, Session
 _LINGER_S = 3.0
 """How long the last trace of a removed instance may take to vanish before it counts as left over."""
 
+_KERNELS = frozenset({"cgroup.clone_children", "cgroup.controllers"})
+"""A file that every control group has, of version 1 and of version 2 (cgroups(7))."""
+
 
 @runtime_checkable
 class Remembering(Protocol):
@@ -75,8 +78,13 @@ class Remains:
         return {str(path) for place in places if place.is_dir() for path in place.iterdir() if "bench-" in path.name}
 
     def _groups(self) -> set[str]:
-        """Return the control groups with an instance's name, in every hierarchy; systemd escapes dashes."""
-        names = {name.replace("\\x2d", "-") for _, names, _ in os.walk(self.root / "sys/fs/cgroup") for name in names}
+        """Return the control groups with an instance's name, in every hierarchy; systemd escapes dashes.
+
+        What the kernel put no file of its own into is an ordinary directory: crun leaves such in the file system that
+        hides a hybrid hierarchy from it, which is this run's own and goes with it (backends.oci.hide_hybrid_cgroup).
+        """
+        tree = os.walk(self.root / "sys/fs/cgroup")
+        names = {Path(place).name.replace("\\x2d", "-") for place, _, files in tree if not _KERNELS.isdisjoint(files)}
         return {f"control group {name}" for name in names if f"bench-{self._mark}-" in name}
 
     def _ports(self) -> set[str]:

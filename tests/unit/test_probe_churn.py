@@ -297,19 +297,28 @@ def test_groups_devices_and_engines_are_asked_too(
     ports = tmp_path / "sys/class/net/bench000000/brif"
     ports.mkdir(parents=True)
     (ports / "veth-before").touch()
-    (tmp_path / "sys/fs/cgroup/cpu/bench-000000-1").mkdir(parents=True)
+    group(tmp_path, "cpu/bench-000000-1")
     backend = Forgetful()
     traces = remains.Remains(session, backend, tmp_path)
     assert traces.left() == []
     backend.still = ("container bench-000000-2",)
     (ports / "veth-after").touch()
-    for group in ("cpu/bench-000000-2", "memory/bench-000000-2", "machine-qemu\\x2d1\\x2dbench\\x2d000000\\x2d3.scope"):
-        (tmp_path / "sys/fs/cgroup" / group).mkdir(parents=True)
-    (tmp_path / "sys/fs/cgroup/bench-999999-1").mkdir()
+    scope = "machine-qemu\\x2d1\\x2dbench\\x2d000000\\x2d3.scope"
+    for name in ("cpu/bench-000000-2", "memory/bench-000000-2", scope, "bench-999999-1"):
+        group(tmp_path, name)
+    litter = tmp_path / "sys/fs/cgroup/unified/bench-000000-4"
+    litter.mkdir(parents=True)
+    (litter / "cgroup.procs").touch()  # no group: a directory in which somebody wrote
     assert traces.left() == [
         "container bench-000000-2", "control group bench-000000-2",
         "control group machine-qemu-1-bench-000000-3.scope", "network device veth-after",
     ]  # fmt: skip
+
+
+def group(root: Path, name: str) -> None:
+    place = root / "sys/fs/cgroup" / name
+    place.mkdir(parents=True)
+    (place / ("cgroup.controllers" if name.startswith("machine") else "cgroup.clone_children")).touch()
 
 
 def test_what_vanishes_in_time_is_not_left_over(session: Session) -> None:
