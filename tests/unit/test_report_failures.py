@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from bench.store import Run
+from bench.units import Unit
+from report.charts import SENTINELS
 from report.data import view
 from report.drawings import draw
-from report.figures import DriftChart, EcdfChart, ForestChart, GroupChart, RampChart, StackChart
+from report.figures import DriftChart, EcdfChart, ForestChart, GroupChart, Ramp, RampChart, StackChart, Track
 from report.model import Figure
 from report.page import build
 from report.pictures import counted, not_drawn
@@ -164,6 +167,23 @@ def test_a_failed_trial_is_a_cross_in_its_block_of_the_drift_and_every_subject_i
     tracks = {t.label: t for t in figure.chart.tracks}
     assert (tracks["docker"].lost, len(tracks["docker"].points)) == ((2, 5, 8), 6)
     assert all(f">{label}</text>" in drawn(figure) for label in tracks)
+
+
+def test_crosses_intervals_and_single_values_are_really_drawn() -> None:
+    ramp_ = Ramp(
+        label="a", points=((1.0, 1.0), (2.0, 2.0)), spans=((1.0, 0.5, 1.5),), raw=((2.0, 1.0),) * 3, lost=(3.0,)
+    )
+    track = Track(label="a", points=((0, 1.0), (1, 1.1)), lost=(2,))
+    for chart in (RampChart(unit=Unit.BYTES, ramps=(ramp_,)), DriftChart(tracks=(track,))):
+        assert SENTINELS["alarm"] in draw(chart, narrow=False)
+    for lost in (
+        RampChart(unit=Unit.BYTES, ramps=(replace(ramp_, lost=()),)),
+        DriftChart(tracks=(replace(track, lost=()),)),
+    ):
+        assert SENTINELS["alarm"] not in draw(lost, narrow=False)
+    whole = draw(RampChart(unit=Unit.BYTES, ramps=(ramp_,)), narrow=False)
+    for less in (replace(ramp_, spans=((1.0, 0.5, 0.5),)), replace(ramp_, raw=())):
+        assert draw(RampChart(unit=Unit.BYTES, ramps=(less,)), narrow=False) != whole
 
 
 def test_every_picture_says_on_how_many_values_it_rests() -> None:

@@ -95,6 +95,9 @@ def test_an_answer_says_whether_it_keeps_apart_where_the_metric_says_which_one_d
     assert whole.rows[1].cells == ("○ no, shared", "● yes, apart", "● yes, apart")
     whole, _ = matrices([*rows(), *rows(1, own_kernel=1.0)], metrics=metrics)
     assert whole.rows[1].cells[1] == "◐ no or yes, shared"
+    lower = [{**m, "better": "lower"} for m in metrics]
+    whole, _ = matrices([*rows(), *rows(1, own_kernel=1.0)], metrics=lower)
+    assert whole.rows[1].cells[:2] == ("○ no, apart", "◐ no or yes, shared")
 
 
 def test_every_answer_that_is_put_into_words_belongs_to_a_declared_question() -> None:
