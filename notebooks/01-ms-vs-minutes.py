@@ -24,7 +24,9 @@
 # %%
 import duckdb
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
+from scipy.stats import binom
 
 import bench
 
@@ -48,22 +50,19 @@ for answer in bench.summarise(run).answers:
 # Only measured values count (`phase = 'measure' and status = 'ok'`); several values of one block are not independent, so a block gives its median, and the estimate is the median of the blocks.
 
 # %%
-by_hand = duckdb.execute(
+blocks = duckdb.execute(
     """
-    with blocks as (
-        select scenario, subject, metric, block, median(value) as value,
-               array_to_string(list_transform(map_entries(params), lambda e: e.key || '=' || e.value), ', ')
-                   as conditions
-        from read_parquet(?)
-        where phase = 'measure' and status = 'ok'
-        group by scenario, subject, metric, block, conditions
-    )
-    select scenario, subject, metric, conditions, median(value) as by_hand, count(*) as blocks
-    from blocks group by scenario, subject, metric, conditions
+    select scenario, subject, metric, block, median(value) as value,
+           array_to_string(list_transform(map_entries(params), lambda e: e.key || '=' || e.value), ', ') as conditions
+    from read_parquet(?)
+    where phase = 'measure' and status = 'ok'
+    group by scenario, subject, metric, block, conditions order by block
     """,
     [str(run.path / "samples" / "*.parquet")],
 ).df()
-print(f"{len(by_hand)} medians")
+cell = ["scenario", "subject", "metric", "conditions"]
+by_hand = blocks.groupby(cell)["value"].median().rename("by_hand").reset_index()
+print(f"{len(by_hand)} medians of {len(blocks)} blocks")
 
 # %% [markdown]
 # Then beside what `bench` says, for the headline of every scenario.
@@ -71,11 +70,58 @@ print(f"{len(by_hand)} medians")
 
 # %%
 headlines = bench.headlines_frame(run)
-beside = headlines.merge(by_hand, on=["scenario", "subject", "metric", "conditions"], how="left")
-beside[["scenario", "subject", "metric", "conditions", "by_hand", "median", "text", "ratio"]]
+beside = headlines.merge(by_hand, on=cell, how="left")
+beside[[*cell, "by_hand", "median", "text", "ratio"]]
 
 # %%
 print(f"largest difference between the two: {(beside['by_hand'] - beside['median']).abs().max()}")
+
+# %% [markdown]
+# ## The intervals, by hand
+#
+# The interval is a pair of the blocks' own values: the k-th from below and the k-th from above.
+# How many of n independent values fall below the true median is a matter of tossing coins, which says k.
+# Where a block resembles the one before it, the count scatters more, and k moves outwards ([methods](../docs/methods.md)).
+
+
+# %%
+def interval(values: pd.Series) -> tuple[float, float]:
+    """Return the two ends; nothing where the blocks are too few."""
+    n, side = len(values), np.sign(values - values.median())
+    k = binom.ppf(0.025, n, 0.5)
+    if k == 0:
+        return np.nan, np.nan
+    side -= side.mean()
+    resembles = (side * side.shift()).sum() / (side**2).sum() if side.any() else 0.0
+    r = np.clip(resembles + (1 + 3 * resembles) / n, 0.0, 0.9) if side.any() else 0.0
+    k = max(1, round(float(n / 2 - (n / 2 - k) * np.sqrt((1 + r) / (1 - r)))))
+    return tuple(values.sort_values().iloc[[k - 1, -k]])
+
+
+ends = (
+    blocks.merge(headlines[cell])
+    .groupby(cell)["value"]
+    .agg(low_by_hand=lambda values: interval(values)[0], high_by_hand=lambda values: interval(values)[1])
+)
+intervals = headlines.dropna(subset="low").merge(ends.reset_index(), on=cell, how="left")
+intervals[[*cell, "low_by_hand", "low", "high_by_hand", "high"]]
+
+# %% [markdown]
+# ## The ratios, by hand
+#
+# Each block of a subject is divided by the same block of the baseline: what disturbed a block disturbed both, and cancels.
+# The ratio is the median of these, taken of their logarithms, so that twice and half are equally far from 1.
+# What is 0 somewhere has no ratio and is left out here.
+
+# %%
+compared = bench.comparisons_frame(run).merge(headlines[cell], on=cell)
+below = blocks.rename(columns={"subject": "baseline", "value": "below"})
+pairs = compared[[*cell, "baseline"]].merge(blocks, on=cell).merge(below)
+pairs = pairs.groupby(cell).filter(lambda group: (group[["value", "below"]] > 0).all(axis=None))
+logarithms = np.log(pairs["value"] / pairs["below"]).groupby([pairs[name] for name in cell])
+ratio_by_hand = np.exp(logarithms.median()).rename("ratio_by_hand").reset_index()
+ratios = compared.merge(ratio_by_hand, on=cell)
+ratios[[*cell, "baseline", "ratio_by_hand", "ratio", "text"]]
 
 # %% [markdown]
 # ## The ladder
