@@ -267,6 +267,7 @@ class Live:
 
     def _lanes(self) -> Any:
         from rich.table import Table
+        from rich.text import Text
 
         course = self._course
         table = Table(box=None, pad_edge=False)
@@ -284,7 +285,7 @@ class Live:
         unit = metric.unit if metric else Unit.COUNT
         for lane in lanes[:room]:
             failed = f"[red]{lane.failed} failed[/]" if lane.failed else ""
-            table.add_row(lane.label, format_value(lane.median, unit), f"{lane.done}/{lane.total}", failed)
+            table.add_row(Text(lane.label), format_value(lane.median, unit), f"{lane.done}/{lane.total}", failed)
         if len(lanes) > room:
             table.add_row(f"… {len(lanes) - room} more")
         return table

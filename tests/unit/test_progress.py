@@ -87,6 +87,14 @@ def test_what_was_measured_in_another_mode_is_another_lane(in_two_modes: list[Me
     assert {(lane.done, lane.total) for lane in course.lanes.values()} == {(7, 7)}
     assert re.search(r"^\[ 1/14\] startup  process\[mode=(warm|cold)\] ", file.getvalue(), re.MULTILINE)
     assert re.search(r"after block 6 of 6: process\[mode=cold\] \S+ \S+, process\[mode=warm\]", file.getvalue())
+    console = Console(file=io.StringIO(), force_terminal=True, width=80, height=24, color_system=None)
+    live = Live(console)
+    for message in in_two_modes:
+        live.show(message)
+    live.close()
+    with console.capture() as seen:
+        console.print(live._view())
+    assert re.search(r"^process\[mode=cold\] .* 7/7 *\nprocess\[mode=warm\] .* 7/7", seen.get(), re.MULTILINE)
 
 
 def test_lines_say_each_trial_and_the_medians_after_the_first_block_and_the_last(messages: list[Message]) -> None:
