@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from bench.stats import ecdf
 from bench.units import Unit
@@ -17,7 +16,7 @@ WIDTH = 372.0
 DASHES: tuple[tuple[float, ...], ...] = (
     (), (6.0, 3.0), (2.0, 2.0), (9.0, 3.0, 2.0, 3.0), (12.0, 4.0), (4.0, 6.0), (1.5, 4.0),
 )  # fmt: skip
-"""Line styles that tell subjects of one family apart without colour."""
+"""Line styles that tell subjects apart without colour."""
 
 
 def draw_ecdf(chart: EcdfChart) -> Canvas:
@@ -80,11 +79,10 @@ def draw_drift(chart: DriftChart) -> Canvas:
         canvas.line([left, right], [upright(value)] * 2, "ink" if value == 1.0 else "line")
         canvas.text(left - 8.0, upright(value), text, "soft", anchor="right")
     step = (right - left - 24.0) / (last - first)
-    shapes = _turns(track.family for track in chart.tracks)
     for place, track in enumerate(chart.tracks):
         # Subjects of one block stand a little apart, in the order of the ladder.
         shift = (place + 0.5) / len(chart.tracks) * 0.6 - 0.3
-        kept, shape = [(b, r) for b, r in track.points if r > 0.0], _MARKS[shapes[place] % len(_MARKS)]
+        kept, shape = [(b, r) for b, r in track.points if r > 0.0], _MARKS[place % len(_MARKS)]
         xs = [left + 12.0 + (b - first + shift) * step for b, _ in kept]
         canvas.dots(xs, [upright(r) for _, r in kept], track.family, size=4.5, shape=shape, alpha=0.65)
         lost = [left + 12.0 + (b - first + shift) * step for b in track.lost]
@@ -102,17 +100,7 @@ _NEAR = (0.33, 0.5, 0.67, 0.8, 1.25, 1.5, 2.0, 3.0)
 """Ratios that are marked where none lies further from 1."""
 
 _MARKS = ("o", "s", "^", "D", "v", "<", ">")
-"""Shapes that tell the subjects of one family apart."""
-
-
-def _turns(families: Iterable[str]) -> list[int]:
-    """Return for each subject how many of its family came before: its shape and its dashes."""
-    seen: Counter[str] = Counter()
-    turns = []
-    for family in families:
-        turns.append(seen[family])
-        seen[family] += 1
-    return turns
+"""Shapes that tell subjects apart without colour."""
 
 
 def draw_ramps(chart: RampChart) -> Canvas:
@@ -131,8 +119,8 @@ def draw_ramps(chart: RampChart) -> Canvas:
     whole = [(x, text) for x, text in linear_ticks(0.0, most, Unit.COUNT) if x == int(x)]
     grid(canvas, place, whole, base, base)
     canvas.text((left + right) / 2.0, base + 31.0, "instances", "soft", anchor="center")
-    for index, (ramp, turn) in enumerate(zip(chart.ramps, _turns(r.family for r in chart.ramps), strict=True)):
-        dash, shape = DASHES[turn % len(DASHES)], _MARKS[turn % len(_MARKS)]
+    for index, ramp in enumerate(chart.ramps):
+        dash, shape = DASHES[index % len(DASHES)], _MARKS[index % len(_MARKS)]
         _ramp(canvas, ramp, place, upright, base, dash, shape)
         y = base + 52.0 + line * index
         canvas.line([left - 74.0, left - 48.0], [y, y], ramp.family, width=2.0, dash=dash)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from bench.units import Unit, format_interval, format_value
 from report import pictures, words
@@ -69,7 +69,7 @@ def _lost(view: View, scenario: ScenarioView) -> dict[str, dict[int, str]]:
 
 def _ramp(
     view: View, scenario: ScenarioView, metric: MetricView, subject: SubjectView, levels: Mapping[Params, int],
-    lost: Iterable[int], ending: str,
+    lost: Collection[int], ending: str,
 ) -> Ramp:  # fmt: skip
     points, spans, raw = [], [], []
     for params, level in sorted(levels.items(), key=lambda item: item[1]):
@@ -84,7 +84,8 @@ def _ramp(
             raw += [(float(level), value) for value in cell.numbers]
     return Ramp(
         label=subject.label, family=subject.family, bound=words.sign_of(subject, metric).strip(),
-        points=tuple(points), spans=tuple(spans), raw=tuple(raw), lost=tuple(map(float, lost)), ending=ending,
+        points=tuple(points), spans=tuple(spans), raw=tuple(raw), lost=tuple(map(float, lost)),
+        ending=ending or words.enumeration([f"failed at {level}" for level in lost]),
     )  # fmt: skip
 
 

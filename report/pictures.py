@@ -98,19 +98,20 @@ def dots(view: View, scenario: ScenarioView, params: Params, beside: tuple[str, 
         caption=f"Diamond: median of {metric.name}{words.at(params)};{interval}{second} points: every trial. "
         f"{counted(len(r.values) for r in rows)}",
         notes=(*not_drawn((r.label, r.trouble) for r in found if r not in rows),
-               *_told(view.row(scenario.name, metric.name, params))),
+               *_told(view, view.row(scenario.name, metric.name, params))),
         chart=DotChart(unit=metric.unit, rows=rows, marked="beside"),
         table=estimate_table(view, scenario, columns, words.measured(metric)),
     )  # fmt: skip
 
 
-def _told(cells: Mapping[str, Cell]) -> Iterable[str]:
+def _told(view: View, cells: Mapping[str, Cell]) -> Iterable[str]:
     """Yield what was said beside values, of whom, and of how many values if not of all."""
     found: dict[str, list[str]] = {}
-    for label, cell in cells.items():
-        for text, count in Counter(filter(None, cell.told)).items():
-            share = f" ({count} of {len(cell.values)})" if count < len(cell.values) else ""
-            found.setdefault(clean(text, 200).rstrip("."), []).append(f"{label}{share}")
+    for subject in view.ordered(cells):
+        told = cells[subject.label].told
+        for text, count in Counter(filter(None, told)).items():
+            share = f" ({count} of {len(told)})" if count < len(told) else ""
+            found.setdefault(clean(text, 200).rstrip("."), []).append(f"{subject.label}{share}")
     return (f"{capital(text)}: {words.enumeration(labels)}." for text, labels in found.items())
 
 

@@ -164,7 +164,7 @@ def _drift_figure(view: View, moved: Drifts) -> Figure | None:
         key="drift-figure", title="Every trial beside its subject's median, by block",
         description=_drift_sentence(view, moved), small=True,
         caption=f"{scenario.headline}, each trial divided by its subject's median; cross: failed. A slope or a step is "
-        "drift; equal scatter is noise. Colours are those of the ladder, shapes tell subjects of one colour apart. "
+        "drift; equal scatter is noise. Colours are those of the ladder; the key names each shape. "
         f"{counted(len(track.points) for track in tracks)}",
         chart=DriftChart(tracks=tuple(tracks)),
         table=Table(

@@ -58,6 +58,7 @@ def test_a_ramp_ends_in_a_cross_where_a_start_failed() -> None:
     assert "vm-bare@kvm at 4: 6 of 6 failed, it broke." in figure.notes
     assert "process at 1: 6 of 6 failed, it broke." in figure.notes
     assert "docker: 5, the profile" in drawn(figure)
+    assert ">process: failed at 1</text>" in drawn(figure)
 
 
 def test_a_ramp_shows_the_interval_of_each_median_or_every_value_where_there_is_none() -> None:
