@@ -40,9 +40,14 @@ SubjectNames = Annotated[
     list[str] | None, typer.Option("--subject", "-s", metavar="S", help="Only this subject and its twin. Repeatable.")
 ]
 ProfileName = Annotated[
-    str, typer.Option("--profile", "-p", help="How thorough: quick, standard, thorough, or one of your own.")
+    str,
+    typer.Option(
+        "--profile", "-p", metavar="NAME", help="How thorough: quick, standard, thorough, or one of your own."
+    ),
 ]
-Seed = Annotated[int | None, typer.Option(help="Decides every order. Drawn and printed if not given.", min=0)]
+Seed = Annotated[
+    int | None, typer.Option(metavar="N", help="Decides every order. Drawn and printed if not given.", min=0)
+]
 Scenarios = Annotated[Path | None, typer.Option("--scenarios", metavar="DIR", help="Another folder of scenario files.")]
 Extra = Annotated[
     list[Path] | None, typer.Option("--subjects", metavar="FILE.toml", help="Your own subjects. Repeatable.")

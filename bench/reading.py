@@ -224,7 +224,7 @@ def simulate(
         Path | None, typer.Option(metavar="DIR", help="Write the figures into simulation.json and methods.md there.")
     ] = None,
 ) -> None:
-    """Count how often the statistics are right where the truth is known.
+    """Count how often the statistics are right.
 
     Nothing is started: the fake backend's generator draws whole runs from worlds without and with drift, outliers, two
     modes and memory, and they are judged as real ones are. docs/methods.md has the figures of the defaults.
