@@ -1,18 +1,22 @@
-"""What all tests share: sessions on real directories, and backends opened once a test module."""
+"""What all tests share: a session on real directories, and backends that are opened once for all modules."""
 
 from __future__ import annotations
 
+import re
+import subprocess
 from collections.abc import Iterator
 
 import pytest
 
 from bench.backends import load_backend
 from bench.backends.base import Backend, Instance, Session
+from bench.backends.docker import LABEL, DockerBackend
 from bench.clock import Event
 from bench.places import new_run_id, open_session
 from bench.plan import Trial, make_plan
 from bench.probes.base import Workbench
 from bench.scenario import Catalogue, Subject, load
+from tests.e2e.leftovers import left_behind, still_there
 
 
 @pytest.fixture(scope="session")
@@ -21,13 +25,11 @@ def catalogue() -> Catalogue:
     return load()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def session() -> Iterator[Session]:
     """A session with directories of its own, gone at the end."""
     with open_session(new_run_id()) as opened:
         yield opened
-        left = [path.name for path in opened.directory.iterdir() if path.name.startswith("bench-")]
-        assert left == [], "instances left directories behind"
 
 
 class Engines:
@@ -68,15 +70,33 @@ class Engines:
         workbench.wait(instance, Event.READY)
         return instance
 
+    def left(self) -> list[str]:
+        """Return what instances left: directories, containers, and all that carries an instance's name."""
+        known = [path.name for path in self.session.directory.iterdir() if path.name.startswith("bench-")]
+        docker = self._open.get("docker")
+        if isinstance(docker, DockerBackend):
+            command = ["docker", "--host", docker.engine.address, "ps", "--all", "--quiet"]
+            command += ["--filter", f"label={LABEL}={self.session.run_id}"]
+            known += subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+        named = f"bench-{self.session.run_id[-6:]}-"
+        return known + [thing for thing in left_behind(self.session.run_id) if re.search(rf"{named}\d", thing)]
+
     def close(self) -> None:
         """Close every backend."""
         for backend in self._open.values():
             backend.close()
 
 
+@pytest.fixture(scope="session")
+def all_engines(session: Session, catalogue: Catalogue) -> Iterator[Engines]:
+    """The engines of all modules: a daemon takes seconds to come, its images take more."""
+    engines = Engines(session, catalogue)
+    yield engines
+    engines.close()
+
+
 @pytest.fixture(scope="module")
-def engines(session: Session, catalogue: Catalogue) -> Iterator[Engines]:
-    """The module's engines."""
-    opened = Engines(session, catalogue)
-    yield opened
-    opened.close()
+def engines(all_engines: Engines) -> Iterator[Engines]:
+    """The same engines in every module, and nothing of one module is left in the next."""
+    yield all_engines
+    assert still_there(all_engines.left) == []

@@ -72,6 +72,7 @@ class Checkout:
         self.stub("apt-get", APT)
         self.stub("apt-cache", "#!/bin/sh\n[ $2 != docker-cli ]\n")
         self.stub("python", PYTHON)
+        self.stub("unshare", '#!/bin/sh\nshift 5\nexec "$@"\n')
         for command in self.commands():
             self.stub(command, "#!/bin/sh\n")
 
@@ -320,18 +321,20 @@ def test_ci_runs_every_check(checkout: Checkout) -> None:
     done = checkout.run(script=".ci/run")
     assert done.returncode == 0, done.stderr
     checks = [call for call in checkout.python_calls() if call.startswith("CI=")]
-    assert checks[:4] == [
+    assert [call for call in checks if "pytest" not in call and "userlands" not in call] == [
         "CI=true -m ruff check", "CI=true -m ruff format --check", "CI=true -m mypy",
-        "CI=true -m pytest tests/benchmarks tests/contract tests/engines",
     ]  # fmt: skip
-    assert sorted(checks[4:]) == [
-        "CI=true -m pytest tests "
-        + " ".join(f"--ignore=tests/{n}" for n in ("benchmarks", "contract", "engines", "e2e")),
-        "CI=true -m pytest tests/e2e",
-    ], "side by side, and together all there is"
+    assert "CI=true -m tests.userlands" in checks[:4], "built before anything is measured"
+    assert len(checks) == 7
+    alone, *together = [call.partition("--durations=25 ")[2] for call in checks[4:]]
+    beside, long = sorted(together, key=len, reverse=True)
+    assert beside == "tests " + " ".join(f"--ignore={path}" for path in (*alone.split(), long)), "all there is, once"
 
 
-@pytest.mark.parametrize("failing", ["-m mypy", "-m pytest tests/e2e", "-m pytest tests --ignore*"])
+@pytest.mark.parametrize(
+    "failing",
+    ["-m tests.userlands", "-m mypy", "-m pytest*tests/benchmarks *", "-m pytest*_run_all.py", "-m pytest*tests --*"],
+)
 def test_one_failed_check_fails_the_whole(checkout: Checkout, failing: str) -> None:
     checkout.run(script="test.sh")
     python = checkout.root / ".venv" / "bin" / "python"
@@ -339,10 +342,23 @@ def test_one_failed_check_fails_the_whole(checkout: Checkout, failing: str) -> N
     python.write_text(f'#!/bin/sh\necho "$*" >>"$CALLS"\ncase "$*" in {pattern}) exit 1 ;; esac\n')
     assert checkout.calls
     assert checkout.run(script="test.sh").returncode == 1
-    assert len(checkout.calls) == 6, "the others are still run"
+    assert len(checkout.calls) == 7, "the others are still run"
 
 
-@pytest.mark.parametrize("script", ["bench.sh", "test.sh", ".ci/run"])
+def test_what_runs_beside_the_long_run_has_files_of_its_own(tmp_path: Path) -> None:
+    for name in ("cache", "place"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "cache" / "tree").write_text("", "utf-8")
+    files = [tmp_path / "cache" / "tree", *map(Path, filter(None, map(shutil.which, ("runc", "qemu-system-x86_64"))))]
+    apart = [str(ROOT / "tests" / "apart.sh"), str(tmp_path / "place"), "stat", "--format", "%i", *map(str, files)]
+    command = ["unshare", "--mount", "--propagation", "private", *apart]
+    environment = {**os.environ, "BENCH_CACHE": str(tmp_path / "cache")}
+    seen = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout.split()
+    assert len(seen) == len(files)
+    assert not {int(number) for number in seen} & {file.stat().st_ino for file in files}
+
+
+@pytest.mark.parametrize("script", ["bench.sh", "test.sh", ".ci/run", "tests/apart.sh"])
 def test_scripts_can_be_run(script: str) -> None:
     assert (ROOT / script).stat().st_mode & stat.S_IXUSR
     assert os.access(ROOT / script, os.X_OK)

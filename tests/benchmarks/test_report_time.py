@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pytest_benchmark.fixture import BenchmarkFixture
 
 ROUNDS = 2
-LIMIT = 3.0
+LIMIT = 2.0
 """How many times as long as so many empty plots of matplotlib: a larger number of samples must not be felt."""
 
 

@@ -5,7 +5,19 @@ from __future__ import annotations
 import contextlib
 import subprocess
 import tempfile
+import time
+from collections.abc import Callable
 from pathlib import Path
+
+PATIENCE_S = 30.0
+
+
+def still_there(left: Callable[[], list[str]]) -> list[str]:
+    """Return what is left and stays: what is dying may take a moment."""
+    deadline = time.monotonic() + PATIENCE_S
+    while (found := left()) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    return found
 
 
 def left_behind(run_id: str) -> list[str]:

@@ -16,7 +16,7 @@ import pytest
 
 from bench import read_run
 from bench.errors import ExitCode
-from tests.e2e.leftovers import left_behind
+from tests.e2e.leftovers import left_behind, still_there
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PATIENCE_S = 240
@@ -89,11 +89,8 @@ def started(tmp_path: Path) -> Iterator[Callable[..., Running]]:
 
 
 def nothing_left(run_id: str) -> None:
-    """Assert that a run left nothing; what is dying may take a moment."""
-    deadline = time.monotonic() + 10
-    while (left := left_behind(run_id)) and time.monotonic() < deadline:
-        time.sleep(0.2)
-    assert left == []
+    """Assert that a run left nothing."""
+    assert still_there(lambda: left_behind(run_id)) == []
 
 
 def trial(line: str) -> bool:
