@@ -14,10 +14,11 @@ from bench.backends.base import Agent, Role, Session
 from bench.backends.fake import FakeBackend, FakeInstance
 from bench.clock import Timeline
 from bench.collectors.meminfo import Settled
-from bench.collectors.procfs import descendants
+from bench.collectors.procfs import Memory, MemoryOf, descendants
 from bench.errors import InstanceDied, InstanceError, StartTimeout, Unsupported
 from bench.plan import Trial
 from bench.probes import memory_load as probe
+from bench.probes.accounts import pss_of
 from bench.probes.base import Workbench
 from bench.sample import Phase, Sample, Status
 from bench.scenario import Profile, Subject, load
@@ -244,6 +245,8 @@ def test_a_process_that_cannot_be_read_makes_the_sum_unknown_not_smaller(
     assert len(failed) == 6
     assert all(s.reason.endswith(f"may not be read without root: {gone.pid}") for s in failed)
     assert value(samples, "load-memavailable", state="loaded") == 100 * MIB
+    assert pss_of(MemoryOf(memory=Memory(pss=5), unread=(7,))) is None
+    assert pss_of(MemoryOf(memory=Memory(pss=5))) == 5
 
 
 def test_translated_code_is_no_memory_of_the_load(tmp_path: Path) -> None:
