@@ -37,7 +37,7 @@ class Figure:
     Attributes:
         key: a word no other figure of the page has; usable as an HTML id.
         description: what it shows, its finding first, for those who do not see it.
-        notes: what it says of the claims it shows, a sentence each.
+        notes: what it says of the claims it shows, and who is not drawn and why, a sentence each.
         small: drawn in one form only, two to a row on a desk.
         folded: shown when asked for; the page names it until then.
     """

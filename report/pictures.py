@@ -229,10 +229,9 @@ def ratio_row(subject: SubjectView, c: Comparison, cell: Cell, bound: Bound) -> 
     if not c.ratio:
         return replace(row, text=str(c.verdict), trouble=words.trouble(cell) or c.reason, broken=cell.broken)
     # The words turn a speed below 1 into so many times slower: then the bound turns too.
-    turned = c.ratio < 1.0 and c.word in ("faster", "slower")
     return replace(
         row, bound=bound.sign.strip(), ratio=c.ratio, low=c.low, high=c.high,
-        text=(bound.turned if turned else bound).sign + c.text,
+        text=(bound.turned if c.turned else bound).sign + c.text,
     )  # fmt: skip
 
 
