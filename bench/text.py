@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import functools
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -35,10 +36,14 @@ def printable(text: str) -> str:
 
 def clean(value: Any, longest: int = 600) -> str:
     """Return a value as one printable line of bounded length; "" for None."""
-    if value is None:
-        return ""
-    text = " ".join(printable(str(value)[: longest * 4]).split())
-    return text if len(text) <= longest else f"{text[: longest - 1]}…"
+    return "" if value is None else _cleaned(str(value)[: longest * 4], longest)
+
+
+@functools.lru_cache(maxsize=1 << 13)
+def _cleaned(text: str, longest: int) -> str:
+    """Clean one text. A run says the same few in each of its rows, so what was cleaned is remembered."""
+    words = " ".join(printable(text).split())
+    return words if len(words) <= longest else f"{words[: longest - 1]}…"
 
 
 def harmless(value: Any) -> Any:

@@ -6,11 +6,11 @@ module is printable and of bounded length, every number finite.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from bench import text
 from bench.compare import Comparison, compare, noise_floor, twins
 from bench.stats import Estimate, estimates
 from bench.store import Run
@@ -24,21 +24,12 @@ NOISE: tuple[str, ...] = ("steal_s", "pressure_cpu_s", "pressure_io_s", "pressur
 """The columns that say what the host did beside a trial."""
 
 _FAMILY_OF = {"process": "process", "oci": "oci", "docker": "docker", "podman": "docker", "libvirt": "vm"}
-_LONGEST = 600
 _MOST = 1e100
 _BROKEN = ("failed", "timeout")
 
 
-def clean(value: Any, longest: int = _LONGEST) -> str:
-    """Return a value as one printable line of bounded length; "" for None."""
-    return "" if value is None else _printable(str(value)[: longest * 4], longest)
-
-
-@functools.lru_cache(maxsize=1 << 13)
-def _printable(text: str, longest: int) -> str:
-    """Clean one text. A run says the same few in each of its rows, so what was cleaned is remembered."""
-    words = " ".join("".join(c if c.isprintable() else " " for c in text).split())
-    return words if len(words) <= longest else f"{words[: longest - 1]}…"
+clean = text.clean
+"""What becomes of a stranger's text before it leaves this module."""
 
 
 def mapping(value: Any) -> Mapping[str, Any]:
