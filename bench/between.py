@@ -37,6 +37,11 @@ _OWN = frozenset(
 )
 """Sections that every run has of its own."""
 
+SETUP = (
+    "engines", "accelerators", "version", "bench_version", "git_commit", "schema_version", "profile", "blocks",
+)  # fmt: skip
+"""Sections of run.json that bend every number: what differs there is told first."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
@@ -227,7 +232,7 @@ def _rank_sum_counts(first: int, second: int) -> list[int]:
 
 
 def differences(first: Run, second: Run) -> list[Difference]:
-    """Return what is not the same about two runs: facts first, then engines, versions and subjects.
+    """Return what is not the same about two runs: engines and versions, then the hosts' facts, then what was asked.
 
     A scenario or subject that only one of them knows is one difference, not one for each of its attributes.
     """
@@ -239,7 +244,7 @@ def differences(first: Run, second: Run) -> list[Difference]:
             last = what.rpartition(".")[2]
             if old.get(what) != new.get(what) and last not in VOLATILE and what.partition(".")[0] not in _OWN:
                 found.append(Difference(what=f"{title}.{what}", first=old.get(what), second=new.get(what)))
-    return found
+    return sorted(found, key=lambda difference: difference.what.split(".")[:2] not in [["info", s] for s in SETUP])
 
 
 _NAMED = ("scenarios", "subjects", "manifests")

@@ -235,12 +235,12 @@ def record_screen(console: Console, title: str, content: BaseModel | Sequence[tu
     line(console, title, "bold")
     table = table_of("", "")
     table.show_header = False
-    for key, value in content if isinstance(content, Sequence) else attributes(content):
+    for key, value in content if isinstance(content, Sequence) else _attributes(content):
         table.add_row(key, value)
     console.print(table)
 
 
-def attributes(record: BaseModel) -> list[tuple[str, str]]:
+def _attributes(record: BaseModel) -> list[tuple[str, str]]:
     """Return what is declared of a record as (name, text); its name, and what is empty, is left out."""
     content = record.model_dump(mode="json", exclude_none=True, exclude={"name"})
     told = ((key, _metrics(value) if key == "metrics" else _lines(value)) for key, value in content.items())

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bench.between import RunComparison
+from bench.between import SETUP, RunComparison
 from report.cards import VERDICTS
 from report.data import View, clean, listing, mapping
 from report.model import Row, Table
@@ -22,15 +22,10 @@ class Differing:
 
 
 KINDS: Mapping[str, tuple[str, tuple[str, ...]]] = {
-    "Engines, versions, profile and accelerators": (
-        "thing",
-        tuple(f"info.{name}" for name in
-              ("engines", "accelerators", "version", "bench_version", "git_commit", "schema_version", "profile",
-               "blocks")),
-    ),
+    "Engines, versions, profile and accelerators": ("thing", tuple(f"info.{name}" for name in SETUP)),
     "The hosts": ("fact", ("facts",)),
     "Scenarios, subjects and what they are made of": ("thing", ("info",)),
-}  # fmt: skip
+}
 """What may differ, the gravest first: how each is counted, and where it stands. The first that fits has it."""
 
 

@@ -82,7 +82,7 @@ def test_differences_stand_before_ratios_and_verdicts_shout(tmp_path: Path) -> N
     write_run(tmp_path, "two", rows, engines={"docker": "27.1"}, facts={"cpu": {"model": "another", "count": 2}})
     done = bench(tmp_path, "compare", "one", "two")
     differs, ratios = done.stdout.index("differs"), done.stdout.index("verdict")
-    assert differs < done.stdout.index("facts.cpu.model") < done.stdout.index("info.engines.docker") < ratios
+    assert differs < done.stdout.index("info.engines.docker") < done.stdout.index("facts.cpu.model") < ratios
     assert re.search(r"startup docker +2\.00× \[\S+–\S+\] +8 +SLOWER", done.stdout)
     assert re.search(r"startup process +0\.50\d*× \[\S+\] +8 +FASTER", done.stdout)
     assert re.search(r"startup vm@kvm +1\.0\d*× \[\S+\] +8 +EQUIVALENT", done.stdout)

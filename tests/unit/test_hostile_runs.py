@@ -93,6 +93,13 @@ def test_every_screen_ends_in_words(folder: Path) -> None:
         assert too_long == [], words
 
 
+def test_every_page_is_made(folder: Path) -> None:
+    for words in (["report", "evil"], ["report", "good", "evil"]):
+        page = Path(checked(*words).splitlines()[-1]).read_text("utf-8")
+        assert "\x1b" not in page
+        assert EVIL not in page
+
+
 @pytest.mark.parametrize("form", FORMATS)
 def test_every_export_ends_in_words(folder: Path, form: str) -> None:
     done = CliRunner().invoke(app, ["export", "evil", "--format", form])
