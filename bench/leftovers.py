@@ -10,8 +10,9 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,10 +39,10 @@ class Leftover:
 
 def find(scratch: Path = Path("/var/tmp")) -> list[Leftover]:  # noqa: S108
     """Return what dead runs left on this host, without touching it. Runs that are going on are not looked at."""
-    own = [path for base in dict.fromkeys((*runtime_bases(), scratch)) for path in _directories(base)]
-    others = [path for pattern in _ELSEWHERE for base in Path("/").glob(pattern) for path in _directories(base)]
-    living = _guarded() | {path.name[-6:] for path in (*own, *others) if _is_alive(path)}
-    dead = [path for path in own if path.name[-6:] not in living and path.stat().st_uid == os.geteuid()]
+    own = _directories((*runtime_bases(), scratch))
+    others = _directories(base for pattern in _ELSEWHERE for base in Path("/").glob(pattern))
+    living = _guarded() | {path.name[-6:] for path, told in (own | others).items() if _is_alive(path, told.st_mtime)}
+    dead = [path for path, told in own.items() if path.name[-6:] not in living and told.st_uid == os.geteuid()]
     found = [item for path in dead for item in _journalled(path / "journal")]
     found += [Leftover(f"directory {path}", ("directory", str(path))) for path in dead]
     for socket_path in engine_sockets():
@@ -65,10 +66,15 @@ def engine_sockets() -> list[str]:
     return list(dict.fromkeys(str(place.resolve()) for place in places if place.exists()))
 
 
-def _directories(base: Path) -> list[Path]:
-    """Return the run directories in a folder, whosever they are."""
-    found = sorted(base.glob("bench-??????")) if base.is_dir() else []
-    return [path for path in found if _DIRECTORY.match(path.name) and not path.is_symlink() and path.is_dir()]
+def _directories(bases: Iterable[Path]) -> dict[Path, os.stat_result]:
+    """Return the run directories in some folders, whosever they are. One that goes meanwhile is none."""
+    found = {}
+    for path in (path for base in dict.fromkeys(bases) for path in sorted(base.glob("bench-??????"))):
+        with contextlib.suppress(OSError):
+            told = path.lstat()
+            if _DIRECTORY.match(path.name) and stat.S_ISDIR(told.st_mode):
+                found[path] = told
+    return found
 
 
 def _guarded() -> set[str]:
@@ -82,11 +88,16 @@ def _guarded() -> set[str]:
     return found
 
 
-def _is_alive(directory: Path) -> bool:
-    """Say whether the worker or the front process of a directory's run lives, or it was only just made."""
+def _is_alive(directory: Path, touched: float) -> bool:
+    """Say whether the worker or the front process of a directory's run lives, or it was only just made.
+
+    Args:
+        directory: the run's.
+        touched: when something was last put into it or taken out, as time.time() counts.
+    """
     owners = [_words(directory / "owner"), _words(directory / "journal")[1:]]
     if len(owners[0]) != 3:
-        return time.time() - directory.stat().st_mtime < _YOUNG_S
+        return time.time() - touched < _YOUNG_S
     return any(w[1] and sweeper.start_time(int(w[0])) == w[1] for w in owners if len(w) == 3 and w[0].isdigit())
 
 

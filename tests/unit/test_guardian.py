@@ -286,6 +286,22 @@ def test_clean_sees_what_dead_runs_left_in_an_engine_and_spares_living_ones(
     assert [item.entry[2] for item in leftovers.find(tmp_path)] == [f"bench.run={living}"]
 
 
+def test_a_run_may_end_while_it_is_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bench.leftovers.runtime_bases", lambda: [tmp_path])
+    monkeypatch.setattr(leftovers, "_SOCKETS", ())
+    folder, real = tmp_path / "bench-0c0c0c", leftovers._words
+    folder.mkdir()
+
+    def ends(path: Path) -> list[str]:
+        if folder.is_dir():
+            folder.rmdir()
+        return real(path)
+
+    monkeypatch.setattr(leftovers, "_words", ends)
+    assert leftovers.find(tmp_path) == []
+    assert not folder.exists()
+
+
 def test_a_run_is_alive_whose_owner_file_is_still_empty_or_lies_with_another_user(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, child: subprocess.Popen[bytes]
 ) -> None:
