@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import stat
 import subprocess
 import time
@@ -343,6 +344,31 @@ def test_one_failed_check_fails_the_whole(checkout: Checkout, failing: str) -> N
     assert checkout.calls
     assert checkout.run(script="test.sh").returncode == 1
     assert len(checkout.calls) == 7, "the others are still run"
+
+
+BUSY = """#!/bin/sh
+case "$*" in
+    *"tests --ignore"*)
+        trap 'sleep 0.5; echo "tidied up" >>"$CALLS"; exit 2' INT
+        echo "beside" >>"$CALLS"
+        while :; do sleep 0.1; done ;;
+    *_run_all.py) exec sleep 60 ;;
+esac
+"""
+
+
+def test_tests_beside_are_given_the_time_to_tidy_up(checkout: Checkout) -> None:
+    checkout.run(script="test.sh")
+    (checkout.root / ".venv" / "bin" / "python").write_text(BUSY)
+    command = [str(checkout.root / "test.sh")]
+    with subprocess.Popen(command, env=checkout.environment(), stderr=subprocess.PIPE, start_new_session=True) as tests:
+        deadline = time.monotonic() + 30
+        while "beside" not in checkout.calls and time.monotonic() < deadline:
+            time.sleep(0.05)
+        # As a terminal does at Ctrl-C, and as `timeout` does: all of them are told.
+        os.killpg(tests.pid, signal.SIGINT)
+        assert tests.wait(30) == 130
+    assert checkout.calls == ["tidied up"]
 
 
 def test_what_runs_beside_the_long_run_has_files_of_its_own(tmp_path: Path) -> None:
