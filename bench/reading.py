@@ -77,7 +77,7 @@ def _info(path: Path) -> dict[str, Any]:
     try:
         content = json.loads((path / "run.json").read_text("utf-8"))
         return content if isinstance(content, dict) else {"ending": "damaged"}
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {"ending": "damaged"}
 
 

@@ -28,7 +28,8 @@ from typing import Any
 from bench.backends.fake import OUTLIER, SLOW_MODE, Draws
 from bench.compare import Verdict, compare_cell
 from bench.scenario import Profile, Subject
-from bench.stats import block_medians, estimates, ratio_per_block
+from bench.ratios import ratios_per_block
+from bench.stats import block_medians, estimates
 from bench.stopping import reached
 
 RUNS = 2000
@@ -179,7 +180,7 @@ def _stop(own: Rows, base: Rows, design: Design) -> int:
     """Return after how many blocks the subject leaves."""
     for look in design.looks if design.width is not None else ():
         values, others = block_medians(own[:look]), block_medians(base[:look])
-        ratios = list(ratio_per_block(values, others).values())
+        ratios = list(ratios_per_block(values, others).values())
         if reached(list(values.values()), ratios, design.width or 0.0):
             return look
     return design.blocks

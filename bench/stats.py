@@ -199,28 +199,6 @@ def block_medians(rows: Iterable[Row]) -> dict[tuple[str, int], float]:
     return {block: statistics.median(found) for block, found in values.items()}
 
 
-def ratio_per_block(
-    numerators: Mapping[tuple[str, int], float], denominators: Mapping[tuple[str, int], float]
-) -> dict[tuple[str, int], float]:
-    """Return numerator / denominator for every block that both have, in the order of the blocks.
-
-    Equal values have the ratio 1 even where both are 0.
-
-    Raises:
-        ValueError: a block has a value of 0 or below that is not matched by an equal one: it has no ratio.
-    """
-    ratios: dict[tuple[str, int], float] = {}
-    for block in sorted(numerators.keys() & denominators.keys()):
-        above, below = numerators[block], denominators[block]
-        if above == below:
-            ratios[block] = 1.0
-        elif above <= 0.0 or below <= 0.0:
-            raise ValueError(f"values of 0 or below have no ratio: {above:g} to {below:g}")
-        else:
-            ratios[block] = above / below
-    return ratios
-
-
 def ecdf(values: Sequence[float]) -> tuple[list[float], list[float]]:
     """Return the empirical distribution: the distinct values ascending, and the share of values up to each."""
     counts = Counter(values)

@@ -25,7 +25,8 @@ from bench.compare import paired_ratio
 from bench.messages import TrialResult
 from bench.plan import Plan, Trial
 from bench.sample import Phase
-from bench.stats import median_interval, ratio_per_block, values_needed
+from bench.ratios import ratios_per_block
+from bench.stats import median_interval, values_needed
 from bench.text import plural
 
 LOOK_CONFIDENCE = 0.99
@@ -189,9 +190,10 @@ def _leave(lanes: Iterable[_Lane], rule: Rule) -> None:
 def _ratios(values: Values, base: Values) -> list[float]:
     """Return the ratios of the common blocks; an infinite one where a value has none, so that nothing is narrow."""
     try:
-        return list(ratio_per_block(values, base).values())
+        ratios = list(ratios_per_block(values, base).values())
     except ValueError:
         return [math.inf]
+    return ratios if all(ratios) else [math.inf]
 
 
 def _rule_of(lane: _Lane) -> Rule:

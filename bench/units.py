@@ -112,7 +112,8 @@ def format_interval(value: float | None, low: float | None, high: float | None, 
     divisor, suffix = scale_for(unit, value)
     span = f"[{significant(low / divisor, digits)}–{significant(high / divisor, digits)}]"
     number = significant(value / divisor, digits)
-    return f"{number}{suffix} {span}" if suffix == "×" else f"{number} {suffix} {span}".strip()
+    head = f"{number}{suffix}" if suffix == "×" else f"{number} {suffix}".rstrip()
+    return f"{head} {span}"
 
 
 def format_together(values: Sequence[float | None], unit: Unit) -> list[str]:

@@ -87,7 +87,7 @@ def in_a_line(run: Run) -> str:
         parts += [f"{verdict}: {', '.join(ids)}"] if ids else []
     unmeasurable = sum(judgement.verdict is ClaimVerdict.NOT_MEASURABLE for judgement in judgements)
     parts += [f"{ClaimVerdict.NOT_MEASURABLE}: {unmeasurable}"] if unmeasurable else []
-    return f"{'; '.join(parts)} → bench claims {run.run_id}" if parts else ""
+    return f"{'; '.join(parts)} → bench claims {run.path.name}" if parts else ""
 
 
 def told(judgement: Judgement) -> dict[str, Any]:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
-from typing import Any
 
 from bench.compare import Comparison
 from bench.store import Run
-from bench.text import plural
+from bench.text import harmless, plural
 from report import cards, glossary, pictures, sections, setting, trust, words
 from report.data import FAMILIES, ScenarioView, View, clean, mapping, view
 from report.model import Answer, Matrix, MatrixCell, MatrixRow, Page, Value
@@ -122,7 +121,7 @@ def summary_csv(seen: View) -> str:
     for (scenario, label, metric, params), e in sorted(seen.estimates.items()):
         c = seen.comparisons.get((scenario, label, metric, params))
         writer.writerow(
-            _harmless(x)
+            harmless(x)
             for x in (
                 scenario, label, seen.subject(label).emulated, metric, words.conditions(params),
                 units.get((scenario, metric), "s"), e.median, e.low, e.high, e.n, e.blocks, e.failures,
@@ -130,10 +129,6 @@ def summary_csv(seen: View) -> str:
             )
         )  # fmt: skip
     return sheet.getvalue()
-
-
-def _harmless(value: Any) -> Any:
-    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@") else value
 
 
 def _foot(seen: View) -> tuple[tuple[str, str], ...]:

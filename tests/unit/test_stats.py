@@ -165,13 +165,6 @@ def test_the_distribution_ends_at_one(values: list[float]) -> None:
     assert shares[0] == values.count(min(values)) / len(values)
 
 
-def test_ratios_need_common_blocks_and_positive_values() -> None:
-    above = {("r", 0): 2.0, ("r", 1): 0.0, ("r", 2): 5.0}
-    assert stats.ratio_per_block(above, {("r", 0): 4.0, ("r", 1): 0.0}) == {("r", 0): 0.5, ("r", 1): 1.0}
-    with pytest.raises(ValueError, match="no ratio"):
-        stats.ratio_per_block(above, {("r", 1): 1.0})
-
-
 @given(
     st.integers(-100, 100), st.integers(-1000, 1000), st.lists(st.integers(1, 12), min_size=6, max_size=20)
 )  # fmt: skip

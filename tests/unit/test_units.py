@@ -142,6 +142,7 @@ def test_intervals_as_they_are_written() -> None:
     assert format_interval(14.63, 13.9, 15.2, Unit.RATIO) == "14.6× [13.9–15.2]"
     assert format_interval(1.4, 0.7, 3.1, Unit.SECONDS) == "1.4 s [0.70–3.1]"
     assert format_interval(1.4, None, None, Unit.SECONDS) == "1.40 s"
+    assert format_interval(6200.0, 2700.0, 6900.0, Unit.COUNT) == "6200 [2700–6900]"
 
 
 @given(st.floats(min_value=1e-6, max_value=1e6), st.floats(min_value=0.0, max_value=3.0), units)
