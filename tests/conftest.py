@@ -78,8 +78,9 @@ class Engines:
             command = ["docker", "--host", docker.engine.address, "ps", "--all", "--quiet"]
             command += ["--filter", f"label={LABEL}={self.session.run_id}"]
             known += subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
-        named = f"bench-{self.session.run_id[-6:]}-"
-        return known + [thing for thing in left_behind(self.session.run_id) if re.search(rf"{named}\d", thing)]
+        # What crun drops in the place of the unified hierarchy is in this process's view only, and goes with it.
+        named = re.compile(rf"(?<!unified/)bench-{self.session.run_id[-6:]}-\d")
+        return known + [thing for thing in left_behind(self.session.run_id) if named.search(thing)]
 
     def close(self) -> None:
         """Close every backend."""
