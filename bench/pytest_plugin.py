@@ -20,6 +20,7 @@ import contextlib
 import itertools
 import os
 import types
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -240,7 +241,9 @@ def bench_engines(request: pytest.FixtureRequest) -> Iterator[Engines]:
         ):
             yield Engines(session, stack)
     finally:
-        guard.sweep()
+        for line in guard.sweep():
+            if line.startswith("NOT"):
+                warnings.warn(f"{line}; bench clean tries again", stacklevel=1)
         with contextlib.suppress(ChildProcessError):
             os.waitpid(guard.pid, 0)
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bench.course import cell_of
 from bench.host_screens import availability_screen, findings_screen
 from bench.layout import Sheet, grid_of, hanging, line, table_of
 from bench.plan import Plan, Trial
@@ -178,7 +179,9 @@ def _order_screen(console: Console, trials: Sequence[Trial], *, orders: bool) ->
     grid = grid_of("dim")
     for block in sorted({trial.block for trial in trials}) if orders else measured[:1]:
         kind = f"block {block:2}" if block in measured else f"warm-up {block:2}"
-        grid.add_row(kind if orders else "first block", " ".join(_cell_name(t) for t in trials if t.block == block))
+        grid.add_row(
+            kind if orders else "first block", " ".join("".join(cell_of(t)) for t in trials if t.block == block)
+        )
     if len(measured) > 1 and not orders:
         grid.add_row("", f"+ {len(measured) - 1} more, their order drawn by the seed")
     console.print(grid)
@@ -187,12 +190,6 @@ def _order_screen(console: Console, trials: Sequence[Trial], *, orders: bool) ->
 def _up_to(trials: Sequence[Trial]) -> str:
     """Return "up to " where subjects may leave before the last block."""
     return "up to " * any(t.profile.width and min(t.profile.looks, default=t.block) < t.profile.blocks for t in trials)
-
-
-def _cell_name(trial: Trial) -> str:
-    """Return the subject and, in brackets, the parameters that tell its trials apart."""
-    varied = [f"{k}={v}" for k, v in trial.params.items() if len(trial.scenario.parameters.get(k, ())) > 1]
-    return trial.subject.name + (f"[{','.join(varied)}]" if varied else "")
 
 
 def refusals_screen(console: Console, plan: Plan) -> None:

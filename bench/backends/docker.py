@@ -270,9 +270,9 @@ class DockerBackend:
     def close(self) -> None:
         """Remove everything that carries the run's label, then end the private daemon."""
         if self._engine is not None:
-            with contextlib.suppress(InstanceError):  # a dead engine keeps nothing that could be asked for
+            with contextlib.suppress(InstanceError):  # what it would not remove stays with the guardian
                 self._engine.sweep(self._label())
-            self._opened().guard.release("containers", self._engine.address.removeprefix("unix://"), self._label())
+                self._opened().guard.release("containers", self._engine.address.removeprefix("unix://"), self._label())
             self._engine.close()
         if self._private is not None:
             self._private.stop()
