@@ -179,9 +179,8 @@ def _order_screen(console: Console, trials: Sequence[Trial], *, orders: bool) ->
     grid = grid_of("dim")
     for block in sorted({trial.block for trial in trials}) if orders else measured[:1]:
         kind = f"block {block:2}" if block in measured else f"warm-up {block:2}"
-        grid.add_row(
-            kind if orders else "first block", " ".join("".join(cell_of(t)) for t in trials if t.block == block)
-        )
+        order = " ".join("".join(cell_of(t)) for t in trials if t.block == block)
+        grid.add_row(kind if orders else "first block", order)
     if len(measured) > 1 and not orders:
         grid.add_row("", f"+ {len(measured) - 1} more, their order drawn by the seed")
     console.print(grid)

@@ -75,7 +75,8 @@ Watched = Literal["process", "directory", "containers", "qemu", "netdev", "cgrou
 
 process     PID               a process the suite started, with its descendants
 directory   PATH              a tree to remove, its mounts detached first; below session.directory or session.scratch
-containers  SOCKET LABEL      containers, images, networks and volumes with the label ("bench.run=<run id>") in a Docker engine
+containers  SOCKET LABEL      containers, images, networks and volumes with the label ("bench.run=<run id>") in a
+                              Docker engine
 qemu        PREFIX [ROOT]     QEMU processes whose guest name begins with PREFIX (and whose command line has ROOT)
 netdev      NAME              a network device; the name begins with "bench"
 cgroup      NAME              cgroups "NAME" in every hierarchy, their processes killed first; the last part of the
