@@ -27,8 +27,8 @@ from typing import Any
 
 from bench.backends.fake import OUTLIER, SLOW_MODE, Draws
 from bench.compare import Verdict, compare_cell
-from bench.scenario import Profile, Subject
 from bench.ratios import ratios_per_block
+from bench.scenario import Profile, Subject
 from bench.stats import block_medians, estimates
 from bench.stopping import reached
 

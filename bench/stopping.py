@@ -24,8 +24,8 @@ from typing import Any
 from bench.compare import paired_ratio
 from bench.messages import TrialResult
 from bench.plan import Plan, Trial
-from bench.sample import Phase
 from bench.ratios import ratios_per_block
+from bench.sample import Phase
 from bench.stats import median_interval, values_needed
 from bench.text import plural
 
