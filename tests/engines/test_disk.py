@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import shutil
 import subprocess
@@ -208,8 +209,9 @@ def test_a_full_copy_has_all_for_itself(engines: Engines) -> None:
     assert the(copied, "three-instances").value == pytest.approx(told - kernels, rel=0.05)
 
 
+@functools.cache
 def measured(engines: Engines, name: str) -> list[Sample]:
-    """Run the probe on a subject's own userland, with 25 MB instead of 100."""
+    """Run the probe on a subject's own userland, with 25 MB instead of 100; once, whoever asks."""
     subject = engines.subject(name)
     return list(run_trial(_trial(engines, subject), engines.backend(subject), engines.session).samples)
 

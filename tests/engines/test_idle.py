@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 
 import pytest
@@ -21,8 +22,9 @@ FINE = 0.36
 BURN = "sh -c 'i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done; sleep 60' >/dev/null 2>&1 &"
 
 
+@functools.cache
 def idled(engines: Engines, name: str, window_s: float = 5.0) -> list[Sample]:
-    """Run the idle scenario's probe on a subject, with a short window."""
+    """Run the idle scenario's probe on a subject, with a short window; once, whoever asks."""
     subject = engines.subject(name)
     settings = {"window_s": window_s, "settle_s": 15.0}
     trial = Trial(
