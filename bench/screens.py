@@ -66,7 +66,7 @@ def _tables(summary: Summary, width: int) -> list[Sheet]:
         table = table_of("subject", *(f"{answer.title}\n{answer.metric}" for answer in part))
         for label in summary.subjects:
             cells = [format_cell(answer.cells.get(label), answer.unit, interval=interval) for answer in part]
-            if any(cells):
+            if any(text not in ("", Status.UNSUPPORTED) for text in cells):
                 table.add_row(label, *cells)
         tables.append(table)
     return tables
@@ -92,6 +92,8 @@ def _single(answer: Answer) -> Sheet:
     base = f"× {answer.baseline}" if answer.baseline else "ratio"
     table = table_of("subject", answer.metric, base, "n", "verdict")
     for label, cell in answer.cells.items():
+        if cell.note == Status.UNSUPPORTED:
+            continue
         ratio, verdict = ("–", "") if cell.ratio is None else (format_ratio(cell.ratio), str(cell.ratio.verdict))
         if label == answer.baseline:
             ratio, verdict = "1", "baseline"
@@ -192,21 +194,22 @@ def _up_to(trials: Sequence[Trial]) -> str:
 
 
 def refusals_screen(console: Console, plan: Plan) -> None:
-    """Print what is not run and why, a paragraph a reason; where a question makes no sense, with the question."""
-    named: dict[tuple[bool, str, str, str], dict[str, None]] = {}
+    """Print what is not run: what this host lacks with the reason and the remedy, the rest a line a question."""
+    lacking: dict[tuple[str, str], dict[str, None]] = {}
+    senseless: dict[str, dict[str, None]] = {}
     for refusal in plan.refusals:
-        question = "" if refusal.missing else refusal.scenario.name
-        names = named.setdefault((refusal.missing, refusal.reason, refusal.hint, question), {})
-        names[refusal.subject.name] = None
-    groups: dict[tuple[bool, str, str, tuple[str, ...]], list[str]] = {}
-    for (missing, reason, hint, question), names in named.items():
-        groups.setdefault((missing, reason, hint, tuple(names)), []).append(question)
-    if groups:
+        if refusal.missing:
+            lacking.setdefault((refusal.reason, refusal.hint), {})[refusal.subject.name] = None
+        else:
+            senseless.setdefault(refusal.scenario.name, {})[refusal.subject.name] = None
+    if plan.refusals:
         console.print()
-    for (missing, reason, hint, subjects), questions in groups.items():
-        asked = "" if missing else f"{', '.join(questions)}: "
-        why = f"{reason} ({hint})" if hint else reason
-        console.print(hanging("skipped" if missing else "unsupported", f"{asked}{few(subjects, 6)}: {why}"))
+    for (reason, hint), names in lacking.items():
+        console.print(hanging("skipped", f"{few(tuple(names), 6)}: {reason}{f' ({hint})' if hint else ''}"))
+    for question, names in senseless.items():
+        console.print(hanging("unsupported", f"{question}: {few(tuple(names), 3)}"))
+    if senseless:
+        line(console, f"Why it makes no sense for them: bench show {next(iter(senseless))}, or another question", "dim")
 
 
 def catalogue_screen(console: Console, catalogue: Catalogue) -> None:

@@ -6,6 +6,7 @@ import csv
 import io
 
 from bench.compare import Comparison
+from bench.sample import Status
 from bench.store import Run
 from bench.text import harmless, plural
 from report import cards, glossary, pictures, sections, setting, trust, words
@@ -68,7 +69,7 @@ def matrix(seen: View) -> Matrix:
     rows = []
     for subject in seen.subjects.values():
         cells = tuple(_matrix_cell(seen, scenario, subject.label) for scenario in seen.scenarios.values())
-        if not subject.twin_of and any(cell.value != "–" for cell in cells):
+        if not subject.twin_of and any(cell.value not in ("–", Status.UNSUPPORTED) for cell in cells):
             rows.append(
                 MatrixRow(label=subject.label, title=subject.title, family=subject.family, emulated=subject.emulated,
                           cells=cells)

@@ -80,6 +80,8 @@ def headline(view: View, scenario: ScenarioView) -> Table | None:
         return None
     rows = []
     for subject in view.ordered(cells):
+        if subject.name in scenario.excluded:
+            continue
         key = (scenario.name, subject.label, metric.name, params)
         found = view.estimates.get(key)
         rows.append(
