@@ -498,7 +498,7 @@ def test_a_whole_run_is_told_as_plain_data_and_in_a_line() -> None:
     assert data[0]["source"] == "docker容器与虚拟机有什么区别?, 2024-11-15, after a Jianshu post, p/50f48eb25215"
     assert run.info.get("claims") is None
     # A third of docker's trials failed there, and other containers are missing: nothing is said about them.
-    assert in_a_line(run) == "refuted: vm-minutes → bench claims run-1"
+    assert in_a_line(run) == "refuted: vm-minutes → bench claims nowhere"
     assert told(by_id["not-root"])["evidence"] == []
 
 
