@@ -11,10 +11,10 @@ def calls_command(seconds: int) -> str:
     """Return the command that reads and writes single bytes until its time is over; dd then says how many.
 
     In an emulated guest the time can be over before dd has begun to heed the signal, which then kills it without a
-    word. So it is given twice as long, and twice as long again: the rate is of the time that dd itself took.
+    word. So it is given twice as long, again and again: the rate is of the time that dd itself took.
     """
     dd = "dd if=/dev/zero of=/dev/null bs=1"
-    tries = f"{seconds} {2 * seconds} {4 * seconds}"
+    tries = " ".join(str(seconds << doubled) for doubled in range(4))
     return (
         f"LC_ALL=C; export LC_ALL; for s in {tries}; do t=$(timeout -s INT $s {dd} 2>&1);"
         ' case "$t" in *copied*) break;; esac; done; echo "$t"'
