@@ -68,7 +68,8 @@ def _tables(summary: Summary, width: int) -> list[Sheet]:
             cells = [format_cell(answer.cells.get(label), answer.unit, interval=interval) for answer in part]
             if any(text not in ("", Status.UNSUPPORTED) for text in cells):
                 table.add_row(label, *cells)
-        tables.append(table)
+        if table.row_count:
+            tables.append(table)
     return tables
 
 
