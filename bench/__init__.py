@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from bench.between import compare_runs
     from bench.clock import Event
-    from bench.compare import Comparison, Verdict
+    from bench.comparing.compare import Comparison, Verdict
+    from bench.comparing.stats import Estimate, estimate, estimates, outcomes
     from bench.frames import (
         asked,
         chosen_paths,
@@ -19,27 +19,27 @@ if TYPE_CHECKING:
         side_by_side,
         values_of,
     )
-    from bench.stats import Estimate, estimate, estimates, outcomes
+    from bench.judging.between import compare_runs
+    from bench.judging.summary import comparisons, summarise
+    from bench.judging.verdicts import judge_by_files
     from bench.store import Run, find_run, list_runs, load_run, merged_rows, read_run
-    from bench.summary import comparisons, summarise
     from bench.units import Unit, format_interval, format_value
-    from bench.verdicts import judge_by_files
 
 __version__ = "0.1.0"
 
 _HOMES = {
-    "between": ("compare_runs",),
+    "judging.between": ("compare_runs",),
     "clock": ("Event",),
-    "compare": ("Comparison", "Verdict"),
+    "comparing.compare": ("Comparison", "Verdict"),
     "frames": (
         "asked", "chosen_paths", "chosen_run", "comparisons_frame", "estimates_frame", "floors_frame",
         "headlines_frame", "side_by_side", "values_of",
     ),
-    "stats": ("Estimate", "estimate", "estimates", "outcomes"),
+    "comparing.stats": ("Estimate", "estimate", "estimates", "outcomes"),
     "store": ("Run", "find_run", "list_runs", "load_run", "merged_rows", "read_run"),
-    "summary": ("comparisons", "summarise"),
+    "judging.summary": ("comparisons", "summarise"),
     "units": ("Unit", "format_interval", "format_value"),
-    "verdicts": ("judge_by_files",),
+    "judging.verdicts": ("judge_by_files",),
 }  # fmt: skip
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

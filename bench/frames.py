@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench import store
-from bench.compare import Params, noise_floor, twins
+from bench.comparing.compare import Params, noise_floor, twins
+from bench.comparing.stats import estimates
+from bench.judging.summary import comparisons, format_ratio, summarise
 from bench.sample import Phase, Status
-from bench.stats import estimates
 from bench.store import Run
-from bench.summary import comparisons, format_ratio, summarise
 from bench.text import plural
 from bench.units import Unit, format_interval
 

@@ -38,7 +38,7 @@ class TrialResult:
         """The value of the scenario's headline metric: the whole, not one of its parts; None without one."""
         name = self.trial.scenario.headline
         found = [s for s in self.samples if s.metric == name and s.status is Status.OK]
-        for part in ("with-engine", "total"):  # the order of bench.summary.WHOLES
+        for part in ("with-engine", "total"):  # the order of bench.judging.summary.WHOLES
             whole = [s for s in found if s.params.get("part", "total") == part]
             if whole:
                 return whole[0].value

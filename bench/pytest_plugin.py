@@ -28,17 +28,17 @@ from typing import Any
 import pytest
 
 from bench import scenario as scenarios
-from bench import sweeper
-from bench.application import availability, lay_out
 from bench.backends import load_backend
 from bench.backends.base import Backend, Session
 from bench.errors import BenchError
-from bench.guardian import Guardian
 from bench.messages import TrialResult
-from bench.places import new_run_id, open_session
 from bench.plan import Plan, Refusal, Trial
-from bench.request import Request, choose
-from bench.runner import run_trial
+from bench.running import sweeper
+from bench.running.application import availability, lay_out
+from bench.running.guardian import Guardian
+from bench.running.places import new_run_id, open_session
+from bench.running.request import Request, choose
+from bench.running.runner import run_trial
 from bench.sample import Phase, Sample, Status
 from bench.units import Unit
 

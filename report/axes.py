@@ -117,10 +117,15 @@ def cross(canvas: Canvas, x: float, y: float, why: str, *, broken: bool = True) 
     canvas.text(x + 10.0, y, short(why, min(room, 84)), "soft", size=11.0)
 
 
+_FIGURE_PIXELS, _LABEL_PIXELS = 6.4, 7.6
+"""How wide a character is at most in a value and in a bold label, on the mean of a line."""
+
+
 def label_above(canvas: Canvas, family: str, label: str, text: str, y: float) -> None:
-    """Write a row's name at the left and its value at the right, for narrow pictures."""
+    """Write a row's name at the left and its value at the right, for narrow pictures: the name yields to the value."""
     canvas.bar(2.0, y - 5.0, 8.0, 10.0, family)
-    canvas.text(15.0, y, short(label, 22), "ink", bold=True)
+    room = int((canvas.width - 22.0 - _FIGURE_PIXELS * len(text)) / _LABEL_PIXELS)
+    canvas.text(15.0, y, short(label, max(8, min(22, room))), "ink", bold=True)
     canvas.text(canvas.width - 2.0, y, text, "ink", anchor="right", size=11.5)
 
 

@@ -8,10 +8,10 @@ import shlex
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from bench.between import RunComparison, compare_runs, headlines_only
-from bench.compare import Comparison
+from bench.comparing.compare import Comparison
+from bench.judging.between import RunComparison, compare_runs, headlines_only
+from bench.judging.summary import headlines, wholes
 from bench.store import Run
-from bench.summary import headlines, wholes
 from bench.text import harmless, plural
 from bench.units import Unit, format_interval
 from report import words
@@ -98,7 +98,7 @@ def build(runs: Sequence[Run]) -> BesidePage:
 
 
 def _cleaned(run: Run, seen: View) -> Run:
-    """Return a run that bench.between can rely on, whatever its folder held."""
+    """Return a run that bench.judging.between can rely on, whatever its folder held."""
     asked = {clean(name, 120): mapping(told) for name, told in mapping(run.info.get("scenarios")).items()}
     run_id = clean(run.info.get("run_id"), 80) or clean(run.path.name, 80)
     info = {**run.info, "run_id": run_id, "scenarios": asked, "subjects": mapping(run.info.get("subjects"))}

@@ -17,7 +17,7 @@ VERDICTS: Mapping[str, tuple[str, str]] = {
     "not measurable here": ("○", "unmeasurable"),
     "not measured": ("–", "unmeasured"),
 }
-"""The shape and the class that go with each verdict, by its word in bench.verdicts, in the order of the summary."""
+"""The shape and the class that go with each verdict, by its word in the verdicts, in the order of the summary."""
 
 SIGNS: Mapping[str, str] = {"holds": "●", "fails": "✕", "undecided": "○"}
 """The shape of what one subject says of one condition."""
@@ -26,7 +26,7 @@ _MOST_NUMBERS = 6
 
 
 def claims(view: View) -> Claims | None:
-    """Return the verdicts that the run carries (bench.verdicts.with_verdicts), or None."""
+    """Return the verdicts that the run carries (bench.judging.verdicts.with_verdicts), or None."""
     cards = [_card(view, told, place) for place, told in enumerate(map(mapping, listing(view.info.get("claims"))))]
     if not cards:
         return None

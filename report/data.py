@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bench import text
-from bench.compare import Comparison, compare, noise_floor, twins
-from bench.stats import Estimate, estimates
+from bench.comparing.compare import Comparison, compare, noise_floor, twins
+from bench.comparing.stats import Estimate, estimates
+from bench.judging.summary import telling
 from bench.store import Run
-from bench.summary import telling
 from bench.units import Better, Unit
 
 FAMILIES: tuple[str, ...] = ("process", "oci", "docker", "vm", "other")

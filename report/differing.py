@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bench.between import SETUP, RunComparison
+from bench.judging.between import SETUP, RunComparison
 from report.cards import VERDICTS
 from report.data import View, clean, listing, mapping
 from report.model import Row, Table
@@ -60,7 +60,7 @@ def _other_than_first(texts: Sequence[str]) -> tuple[int, ...]:
 def verdicts(views: Sequence[View], names: Sequence[str]) -> tuple[Table | None, Table | None]:
     """Return the sentences whose verdicts differ, with the reasons, and those that all runs judge alike.
 
-    None where there is none, or no run carries verdicts (bench.verdicts.with_verdicts).
+    None where there is none, or no run carries verdicts (bench.judging.verdicts.with_verdicts).
     """
     told = [{clean(c.get("id"), 80): c for c in map(mapping, listing(seen.info.get("claims")))} for seen in views]
     flipped, kept = [], []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bench.stats import ecdf
+from bench.comparing.stats import ecdf
 from bench.units import Unit
 from report.axes import POINTS, Place, cross, grid, jitter, linear, logarithmic, short, signed, thinned, value_axis
 from report.charts import Canvas

@@ -6,7 +6,7 @@ import ast
 import inspect
 
 from bench import clock
-from bench.stats import values_needed
+from bench.comparing.stats import values_needed
 
 
 def events() -> list[tuple[str, str]]:

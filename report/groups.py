@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from bench.compare import Comparison, compare_cell
+from bench.comparing.compare import Comparison, compare_cell
 from bench.units import Better, Unit, format_interval, format_value
 from report import pictures, words
 from report.data import Params, ScenarioView, SubjectView, View

@@ -1,6 +1,6 @@
 """The limits that the claims set to a headline: a line in its picture each, and what the run says of it.
 
-The verdicts are those of bench.verdicts, stored in the run: picture and cards cannot disagree.
+The verdicts are those of bench.judging.verdicts, stored in the run: picture and cards cannot disagree.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from bench.claims import parse_quantity
+from bench.judging.claims import parse_quantity
 from report import words
 from report.data import MetricView, ScenarioView, View, clean, listing, mapping, number
 from report.figures import Guide

@@ -82,7 +82,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MatrixCell:
-    """One subject in one scenario. `verdict` is a word of bench.compare.Verdict, or "baseline", "missing"."""
+    """One subject in one scenario. `verdict` is a word of bench.comparing.compare.Verdict, or "baseline", "missing"."""
 
     value: str
     ratio: str = ""

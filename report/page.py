@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 
-from bench.compare import Comparison
+from bench.comparing.compare import Comparison
 from bench.sample import Status
 from bench.store import Run
 from bench.text import harmless, plural

@@ -9,8 +9,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from bench.compare import Comparison
-from bench.evidence import Bound
+from bench.comparing.compare import Comparison
+from bench.judging.evidence import Bound
 from bench.units import Better, Unit, format_interval, format_value
 from report import words
 from report.data import FAMILIES, Cell, MetricView, Params, ScenarioView, SubjectView, View, clean

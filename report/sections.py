@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import replace
 
-from bench.summary import WHOLES
+from bench.judging.summary import WHOLES
 from bench.text import plural
 from report import groups, growth, pictures, stacks, walls, words
 from report.data import ScenarioView, View

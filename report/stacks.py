@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from bench.clock import Event
-from bench.stats import estimate
+from bench.comparing.stats import estimate
 from bench.units import Unit, format_value
 from report import pictures, words
 from report.data import Cell, MetricView, Params, ScenarioView, SubjectView, View

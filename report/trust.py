@@ -6,9 +6,9 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from bench.compare import Comparison
-from bench.stats import Drift, drift, values_needed
-from bench.stopping import in_a_line
+from bench.comparing.compare import Comparison
+from bench.comparing.stats import Drift, drift, values_needed
+from bench.comparing.stopping import in_a_line
 from bench.text import plural
 from bench.units import Unit, format_interval, format_value
 from report import words

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bench.compare import Comparison, Verdict, compare_cell
-from bench.evidence import Bound
-from bench.stats import Estimate, values_needed
-from bench.summary import emulators_own, userland
+from bench.comparing.compare import Comparison, Verdict, compare_cell
+from bench.comparing.stats import Estimate, values_needed
+from bench.judging.evidence import Bound
+from bench.judging.summary import emulators_own, userland
 from bench.text import plural
 from bench.units import Better, Unit, digits_for, format_interval, format_value
 from report.data import Cell, MetricView, Params, ScenarioView, SubjectView, View

@@ -12,9 +12,9 @@ from bench.backends import load_backend
 from bench.backends.base import Backend, Instance, Session
 from bench.backends.docker import LABEL, DockerBackend
 from bench.clock import Event
-from bench.places import new_run_id, open_session
 from bench.plan import Trial, make_plan
 from bench.probes.base import Workbench
+from bench.running.places import new_run_id, open_session
 from bench.scenario import Catalogue, Subject, load
 from tests.e2e.leftovers import left_behind, still_there
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
+from bench.judging.verdicts import judge_by_files, with_verdicts
 from bench.store import DIRECTORY, Run, read_run
-from bench.verdicts import judge_by_files, with_verdicts
 
 SAMPLE = DIRECTORY / "sample"
 

@@ -19,24 +19,24 @@ from typing import Any
 import pytest
 import typer.main
 
-from bench import claims as claim_files
 from bench import lazy, scenario
 from bench.backends import load_backend
 from bench.backends.base import Backend, Instance
-from bench.cli import app
-from bench.console import FAULT, UNREAD
+from bench.commands.cli import app
+from bench.commands.notebook import sources
+from bench.comparing.stats import values_needed
 from bench.errors import ExitCode
+from bench.judging import claims as claim_files
+from bench.judging.verdicts import ClaimVerdict, judge
 from bench.messages import TrialFinished
-from bench.notebook import sources
-from bench.places import new_run_id, open_session
 from bench.plan import make_plan
 from bench.probes.startup import CONTAINER_CHAIN, GUEST_CHAIN
-from bench.runner import execute
+from bench.running.places import new_run_id, open_session
+from bench.running.runner import execute
 from bench.sample import Status
 from bench.scenario import Catalogue
-from bench.stats import values_needed
+from bench.screens.console import FAULT, UNREAD
 from bench.store import Recorder, Run, read_run
-from bench.verdicts import ClaimVerdict, judge
 from report import glossary
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -17,8 +17,12 @@ from bench.scenario import Catalogue
 ROOT = Path(__file__).resolve().parent.parent
 MODULES = sorted([*(ROOT / "bench").rglob("*.py"), *(ROOT / "report").rglob("*.py")])
 SPEAKERS = {
-    f"bench/{name}.py" for name in ("cli", "console", "measure", "progress", "reading", "screens", "supervisor")
-}
+    f"bench/{name}.py"
+    for name in (
+        "commands/cli", "commands/measure", "commands/reading", "running/supervisor",
+        "screens/console", "screens/progress", "screens/results",
+    )
+}  # fmt: skip
 """The modules that may write to the terminal: the commands, their screens, and the process in front of a run."""
 HEAVY = (
     "docker", "duckdb", "jinja2", "libvirt", "matplotlib", "numpy", "pandas", "pyarrow", "pydantic", "rich", "scipy",
@@ -116,7 +120,7 @@ def test_nothing_prints_below_the_screens(path: Path) -> None:
 
 def test_help_needs_no_heavy_library() -> None:
     program = (
-        "import sys\nfrom bench.cli import app\ntry:\n    app(args=['--help'])\nexcept SystemExit:\n    pass\n"
+        "import sys\nfrom bench.commands.cli import app\ntry:\n    app(args=['--help'])\nexcept SystemExit:\n    pass\n"
         f"print(*sorted({set(HEAVY)!r} & set(sys.modules)), file=sys.stderr)"
     )
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)

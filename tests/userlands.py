@@ -10,12 +10,12 @@ from pathlib import Path
 
 from bench.backends.base import Session
 from bench.backends.vm_parts import boot_of, gather
-from bench.places import cache_directory
 from bench.rootfs.agent import agent_binary
 from bench.rootfs.build import build_tree, load_recipe
 from bench.rootfs.download import compressed_bytes, disk_download
 from bench.rootfs.kernel import fetch_kernel
 from bench.rootfs.layer import layer_tar
+from bench.running.places import cache_directory
 from bench.scenario import Catalogue, Subject, load
 
 

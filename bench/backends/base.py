@@ -85,7 +85,7 @@ cgroup      NAME              cgroups "NAME" in every hierarchy, their processes
 
 
 class Guard(Protocol):
-    """Who sweeps what the run leaves behind, however it ends (bench.guardian.Guardian)."""
+    """Who sweeps what the run leaves behind, however it ends (bench.running.guardian.Guardian)."""
 
     def watch(self, kind: Watched, *words: str) -> None:
         """Name something that could outlive the run, best before it is created. Costs microseconds."""

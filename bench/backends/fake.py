@@ -35,7 +35,7 @@ OUTLIER = 5.0
 
 
 class Draws:
-    """A subject's start times, seconds, one after another: what `launch` stamps, and what bench.simulation judges.
+    """A subject's start times, seconds, one after another: what `launch` stamps, and what a simulation judges.
 
     Attributes:
         ready_s, sigma, drift, modes, outliers, memory: the subject's options, as numbers.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -153,12 +153,11 @@ class VmInstance:
 
     def disk(self) -> DiskUse:
         """Return what it has alone (overlay, ROM, saved memory) and what all of its kind share."""
-        disk = self._parts.disk
-        own = sum(allocated(path) or 0 for path in [*self.files, self.directory / "rom"])
+        parts, disk = self._parts, self._parts.disk
+        own = weighed([*self.files, *([self.directory / "rom"] if parts.boot == "rom" else [])])
         if disk is None:
             return DiskUse(unique=own)
-        parts = self._parts
-        beside = sum(allocated(path) or 0 for path in parts.shared)
+        beside = weighed(parts.shared)
         base = disk.allocated if disk.base is None else disk.base.allocated
         layer = 0 if disk.base is None else disk.allocated
         # A direct boot's kernel and first file system are fetched too, and are the same for every application.
@@ -169,17 +168,17 @@ class VmInstance:
             download_own=fetched_alone,
             unpacked=parts.unpacked,
             image=base + layer,
-            shared=beside + (0 if parts.copied else base),
+            shared=None if beside is None else beside + (0 if parts.copied else base),
             layer=0 if parts.copied else layer,
             unique=own,
             virtual=disk.virtual,
         )
 
 
-def allocated(path: Path) -> int | None:
-    """Return the bytes a file takes on the disk (st_blocks × 512), or None if there is none."""
+def weighed(files: Iterable[Path]) -> int | None:
+    """Return the bytes that files take on the disk together (st_blocks × 512), or None if one is not there."""
     with contextlib.suppress(OSError):
-        return path.stat().st_blocks * 512
+        return sum(path.stat().st_blocks * 512 for path in files)
     return None
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from bench.compare import Comparison
+from bench.comparing.compare import Comparison
 from bench.exports import Export
 from bench.exports.entries import Entry, dump, entries, failed_trials
+from bench.judging.summary import comparisons
 from bench.store import Run
-from bench.summary import comparisons
 
 SCHEMA_VERSION = 1
 

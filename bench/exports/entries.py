@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bench.compare import Params
+from bench.comparing.compare import Params
+from bench.comparing.stats import Estimate, Row, estimates, groups
 from bench.sample import Phase, Status
 from bench.soundness import finite
-from bench.stats import Estimate, Row, estimates, groups
 from bench.store import Run
 from bench.text import plural
 from bench.units import Better, Unit

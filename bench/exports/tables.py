@@ -9,8 +9,8 @@ from typing import Any
 
 from bench.exports import Export
 from bench.exports.entries import entries
+from bench.judging.summary import Answer, Summary, format_cell, format_ratio, summarise
 from bench.store import COLUMNS, Run
-from bench.summary import Answer, Summary, format_cell, format_ratio, summarise
 from bench.text import plural
 
 _ESTIMATED = (

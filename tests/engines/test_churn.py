@@ -8,7 +8,7 @@ import pytest
 
 from bench.backends.docker import DockerBackend
 from bench.plan import Trial
-from bench.runner import run_trial
+from bench.running.runner import run_trial
 from bench.sample import Phase, Sample, Status
 from tests.conftest import Engines
 

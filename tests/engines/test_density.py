@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bench.plan import Trial
-from bench.runner import run_trial
+from bench.running.runner import run_trial
 from bench.sample import Phase, Sample, Status
 from tests.conftest import Engines
 

@@ -18,7 +18,7 @@ from bench.clock import Event
 from bench.collectors.pool import pool_used
 from bench.plan import Trial
 from bench.probes.base import Workbench
-from bench.runner import run_trial
+from bench.running.runner import run_trial
 from bench.sample import Phase, Sample, Status
 from bench.scenario import Subject
 from tests.conftest import Engines

@@ -12,7 +12,7 @@ from bench.clock import Event
 from bench.collectors.cgroup import cpu_group, read_cpu_ns
 from bench.collectors.cpu import between, read_use
 from bench.plan import Trial
-from bench.runner import run_trial
+from bench.running.runner import run_trial
 from bench.sample import Phase, Sample, Status
 from tests.conftest import Engines
 

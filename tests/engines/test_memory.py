@@ -15,7 +15,7 @@ from bench.backends.vm_instance import VmInstance
 from bench.collectors.procfs import read_memory
 from bench.plan import Trial
 from bench.probes.accounts import charge_of, memory_of
-from bench.runner import run_trial
+from bench.running.runner import run_trial
 from bench.sample import Phase, Sample, Status
 from tests.conftest import Engines
 

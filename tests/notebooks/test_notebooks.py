@@ -20,12 +20,12 @@ import nbformat
 import psutil
 import pytest
 
-from bench.cli import main
+from bench.commands.cli import main
+from bench.commands.notebook import built, copied, execute, sources
 from bench.errors import UsageError
 from bench.frames import CHOICE
-from bench.notebook import built, copied, execute, sources
+from bench.judging.summary import summarise
 from bench.store import DIRECTORY, Recorder, Run, read_run
-from bench.summary import summarise
 from report.data import view
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -15,7 +15,7 @@ from pathlib import Path
 from bench.backends import BACKENDS
 from bench.backends.base import Session
 from bench.backends.fake import FakeBackend, FakeInstance
-from bench.cli import main
+from bench.commands.cli import main
 from bench.scenario import Subject
 
 NOTES = Path(os.environ["CLINGY"])

@@ -123,4 +123,4 @@ CLAIM = {
     ] + [{"text": "process 4 ms", "condition": "at least 60 s", "metric": "m", "value": 0.004, "outcome": "holds",
           "decides": False}],
 }  # fmt: skip
-"""A judged claim as bench.verdicts.told writes it."""
+"""A judged claim as bench.judging.verdicts.told writes it."""

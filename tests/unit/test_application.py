@@ -10,13 +10,13 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from bench.application import availability, bury, check_ground, conduct, lay_out
 from bench.backends import BACKENDS
 from bench.backends.base import Unguarded
 from bench.backends.fake import FakeBackend, FakeInstance
 from bench.errors import StoreError, UsageError
 from bench.messages import Message, Preparing, TrialFinished, TrialStarted
-from bench.request import Request, choose
+from bench.running.application import availability, bury, check_ground, conduct, lay_out
+from bench.running.request import Request, choose
 from bench.scenario import Subject
 from bench.store import Recorder
 
@@ -167,7 +167,7 @@ def test_room_is_needed_for_the_work_and_in_the_cache(
     narrow = {"scratch": scratch, "cache": scratch / "cache"}[full_one]
     real = shutil.disk_usage(scratch)
     monkeypatch.setattr(
-        "bench.application.shutil.disk_usage",
+        "bench.running.application.shutil.disk_usage",
         lambda path: real._replace(free=(1 << 30) if Path(path) == narrow else (3 << 30)),
     )
     with pytest.raises(UsageError, match=r"only 1\.0 GiB are free") as refused:

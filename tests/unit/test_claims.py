@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.claims import FILE, GROUPS, Claim, Condition, Side, Source, known_scenarios, load, parse_quantity
 from bench.errors import ScenarioError
+from bench.judging.claims import FILE, GROUPS, Claim, Condition, Side, Source, known_scenarios, load, parse_quantity
 from bench.scenario import DIRECTORY, Catalogue
 from bench.units import Unit
 

@@ -14,9 +14,9 @@ import pytest
 import typer.main
 from written_runs import series, write_run
 
-from bench.cli import app, main
-from bench.console import guarded
-from bench.measure import _write_report
+from bench.commands.cli import app, main
+from bench.commands.measure import _write_report
+from bench.screens.console import guarded
 from bench.store import read_run
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -241,7 +241,7 @@ def test_a_fault_of_the_report_costs_the_run_nothing_but_the_report(
     def broken(*_: object) -> Path:
         raise ZeroDivisionError("by zero")
 
-    monkeypatch.setattr("bench.measure.reporter", lambda: broken)
+    monkeypatch.setattr("bench.commands.measure.reporter", lambda: broken)
     assert _write_report(run) is None
     said = capsys.readouterr().err
     assert "the report cannot be made: ZeroDivisionError: by zero" in said

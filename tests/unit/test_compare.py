@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.between import _rank_sum_counts, compare_runs, differences, headlines_only, shift_interval
-from bench.compare import Comparison, Verdict, compare, compare_cell, floor_of, judge, noise_floor, twins
-from bench.stats import persistence
+from bench.comparing.compare import Comparison, Verdict, compare, compare_cell, floor_of, judge, noise_floor, twins
+from bench.comparing.stats import persistence
+from bench.judging.between import _rank_sum_counts, compare_runs, differences, headlines_only, shift_interval
 from bench.store import Run
 from bench.text import plural
 from bench.units import Better

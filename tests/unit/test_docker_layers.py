@@ -22,7 +22,7 @@ from bench.probes.base import Workbench
 from bench.probes.startup import startup
 from bench.rootfs.build import Tree
 from bench.rootfs.recipe import Recipe
-from bench.runner import run_trial
+from bench.running.runner import run_trial
 from bench.sample import Phase, Status
 from bench.scenario import Profile, Subject, load
 

@@ -23,12 +23,12 @@ from prometheus_client.parser import text_string_to_metric_families as prometheu
 from report_runs import make_run, row
 from written_runs import READY, bench, scenario, series, write_run
 
+from bench.comparing.stats import estimate
 from bench.errors import UsageError
 from bench.exports import FORMATS, Export, export
 from bench.exports.openmetrics import _SUFFIXES
-from bench.stats import estimate
+from bench.judging.summary import comparisons, summarise
 from bench.store import COLUMNS, DIRECTORY, Run, read_run
-from bench.summary import comparisons, summarise
 from bench.units import Unit
 
 SCHEMAS = Path(__file__).resolve().parents[1] / "data" / "schemas"

@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from bench import facts
 from bench.collectors.host import State
+from bench.host import facts
 
 METAL = {
     "etc/machine-id": "0123456789abcdef0123456789abcdef\n",
@@ -254,7 +254,7 @@ def test_the_commit_of_a_checkout(tmp_path: Path) -> None:
 _REAPER = """
 import ctypes, os, sys, threading, time
 sys.path.insert(0, {root!r})
-from bench import facts
+from bench.host import facts
 ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER
 def reap():
     while True:

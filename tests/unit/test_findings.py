@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from bench import findings
 from bench.collectors.host import State
-from bench.facts import Facts, read_facts
-from bench.findings import KvmOutcome, Level, find
+from bench.host import findings
+from bench.host.facts import Facts, read_facts
+from bench.host.findings import KvmOutcome, Level, find
 
 GIB = 2**30
 

@@ -10,6 +10,7 @@ import pytest
 from report_runs import make_run
 
 import bench
+from bench.comparing.stats import estimates
 from bench.frames import (
     asked,
     chosen_paths,
@@ -20,9 +21,8 @@ from bench.frames import (
     side_by_side,
     values_of,
 )
-from bench.stats import estimates
+from bench.judging.summary import comparisons, summarise
 from bench.store import COLUMNS, Recorder
-from bench.summary import comparisons, summarise
 
 READY = "requested→ready"
 

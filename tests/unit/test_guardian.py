@@ -17,10 +17,10 @@ from typing import Any
 
 import pytest
 
-from bench import leftovers, sweeper
 from bench.frames import CHOICE
-from bench.guardian import Guardian
-from bench.places import new_run_id, open_session
+from bench.running import leftovers, sweeper
+from bench.running.guardian import Guardian
+from bench.running.places import new_run_id, open_session
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -58,7 +58,7 @@ def test_it_starts_within_a_blink() -> None:
 def test_a_watched_process_is_swept_and_a_released_one_is_not(child: subprocess.Popen[bytes]) -> None:
     # The guardian sweeps its front process's children anyway, so the test watches on behalf of another process.
     program = (
-        "import sys, time\nfrom bench.guardian import Guardian\nguardian = Guardian('20261123-221450-a1b2c3')\n"
+        "import sys, time\nfrom bench.running.guardian import Guardian\nguardian = Guardian('20261123-221450-a1b2c3')\n"
         "for verb, pid in zip(sys.argv[1::2], sys.argv[2::2]):\n    getattr(guardian, verb)('process', pid)\n"
         "print(guardian.sweep())"
     )
@@ -106,7 +106,7 @@ def test_nobody_is_killed_that_the_sweeper_itself_descends_from() -> None:
     """As when somebody exported a run's mark in the shell in which they type `bench clean`."""
     run_id = new_run_id()
     program = (
-        "import subprocess, sys\nfrom bench import sweeper\nwatch = sweeper.Watchlist()\n"
+        "import subprocess, sys\nfrom bench.running import sweeper\nwatch = sweeper.Watchlist()\n"
         "watch.take(f'+\\tmarked\\t{sys.argv[1]}')\nother = subprocess.Popen(['sleep', '60'])\n"
         "print(sweeper.kill_all(watch, -1) == [f'process sleep {other.pid}'])"
     )
@@ -148,7 +148,7 @@ def test_a_link_is_removed_and_what_is_behind_it_is_not(tmp_path: Path) -> None:
 def mounted(mount: list[str], folder: Path, *, detach: bool = True) -> str:
     """Mount and remove the folder in a namespace of its own, which needs no root; return what was said and is left."""
     program = (
-        "import pathlib, subprocess, sys\nfrom bench import sweeper\n"
+        "import pathlib, subprocess, sys\nfrom bench.running import sweeper\n"
         f"subprocess.run({mount!r}, check=True)\n"
         + ("" if detach else "sweeper._mounts = lambda path: []\n")
         + "print(sweeper.remove_directory(sys.argv[1]), [p.name for p in pathlib.Path(sys.argv[1]).rglob('*')])"
@@ -257,7 +257,7 @@ def test_clean_sees_what_dead_runs_left_in_an_engine_and_spares_living_ones(
     engine: Engine, place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     socket = Path(str(engine.server_address))
-    monkeypatch.setattr("bench.leftovers.runtime_bases", list)
+    monkeypatch.setattr("bench.running.leftovers.runtime_bases", list)
     monkeypatch.setattr(leftovers, "_SOCKETS", (str(socket),) if place == "usual" else ())
     for name in ("DOCKER_HOST", "XDG_RUNTIME_DIR"):
         monkeypatch.delenv(name, raising=False)
@@ -287,7 +287,7 @@ def test_clean_sees_what_dead_runs_left_in_an_engine_and_spares_living_ones(
 
 
 def test_a_run_may_end_while_it_is_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bench.leftovers.runtime_bases", lambda: [tmp_path])
+    monkeypatch.setattr("bench.running.leftovers.runtime_bases", lambda: [tmp_path])
     monkeypatch.setattr(leftovers, "_SOCKETS", ())
     folder, real = tmp_path / "bench-0c0c0c", leftovers._words
     folder.mkdir()
@@ -308,7 +308,7 @@ def test_a_run_is_alive_whose_owner_file_is_still_empty_or_lies_with_another_use
     mine, theirs = tmp_path / "mine", tmp_path / "theirs"
     for base in (mine, theirs):
         base.mkdir()
-    monkeypatch.setattr("bench.leftovers.runtime_bases", lambda: [mine])
+    monkeypatch.setattr("bench.running.leftovers.runtime_bases", lambda: [mine])
     monkeypatch.setattr(leftovers, "_SOCKETS", ())
     monkeypatch.setattr(leftovers, "_ELSEWHERE", (str(theirs.relative_to("/")),))
     young, known = mine / "bench-0a0a0a", mine / "bench-0b0b0b"
@@ -349,8 +349,8 @@ def test_clean_finds_the_journal_of_a_dead_run_and_not_that_of_a_living_one(
     base, scratch = tmp_path / "run", tmp_path / "scratch"
     base.mkdir()
     scratch.mkdir()
-    monkeypatch.setattr("bench.leftovers.runtime_bases", lambda: [base])
-    monkeypatch.setattr("bench.places.runtime_bases", lambda: [base])
+    monkeypatch.setattr("bench.running.leftovers.runtime_bases", lambda: [base])
+    monkeypatch.setattr("bench.running.places.runtime_bases", lambda: [base])
     monkeypatch.setattr(leftovers, "_SOCKETS", ())
     with open_session(new_run_id(), scratch=scratch) as alive:
         dead = base / "bench-0d0d0d"

@@ -12,7 +12,7 @@ from report_runs import row
 from typer.testing import CliRunner
 from written_runs import READY, scenario, series, write_run
 
-from bench.cli import app
+from bench.commands.cli import app
 from bench.exports import FORMATS
 
 EVIL = "[/x]\x1b[31m\x1b]0;owned\x07[link=x]\u202e"
@@ -115,8 +115,8 @@ def test_a_reason_is_given_for_what_could_not_be_read(tmp_path: Path, monkeypatc
 
 
 def test_a_complaint_has_nothing_for_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
-    from bench.console import complain
     from bench.errors import UsageError
+    from bench.screens.console import complain
 
     complain(UsageError(f"there is no {EVIL}", f"try {EVIL}"))
     assert "\x1b" not in capsys.readouterr().err

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from bench.claims import load
-from bench.evidence import Doubt, Outcome
+from bench.judging.claims import load
+from bench.judging.evidence import Doubt, Outcome
+from bench.judging.verdicts import ClaimVerdict, Judgement, judge
 from bench.scenario import load as load_catalogue
 from bench.store import Run
-from bench.verdicts import ClaimVerdict, Judgement, judge
 
 BACKENDS = {"docker": "docker", "docker-hostnet": "docker", "oci-runc": "oci", "process": "process"}
 

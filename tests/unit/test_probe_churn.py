@@ -19,7 +19,7 @@ from bench.plan import Trial
 from bench.probes import churn, churner, remains
 from bench.probes.base import Workbench
 from bench.probes.ramp import State
-from bench.runner import run_trial
+from bench.running.runner import run_trial
 from bench.sample import Phase, Sample, Status
 from bench.scenario import Profile, Subject, load
 from tests.unit.children import SLEEPER, Keepers, child

@@ -15,7 +15,7 @@ from bench.probes import density as probe
 from bench.probes.base import Workbench
 from bench.probes.density import rule_of
 from bench.probes.ramp import State
-from bench.runner import run_trial
+from bench.running.runner import run_trial
 from bench.sample import Sample, Status
 from bench.scenario import Subject, load
 from tests.unit.children import Keeper, Keepers, keeper_trial

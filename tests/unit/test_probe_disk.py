@@ -20,7 +20,7 @@ from bench.errors import InstanceError, StartTimeout
 from bench.plan import Trial
 from bench.probes import disk as probe
 from bench.probes.base import Workbench
-from bench.runner import run_trial
+from bench.running.runner import run_trial
 from bench.sample import Phase, Sample, Status
 from bench.scenario import Profile, Subject, load
 from bench.units import Unit

@@ -14,7 +14,7 @@ from bench.backends.base import Role, Session
 from bench.collectors.cgroup import Group
 from bench.plan import Trial
 from bench.probes import idle as probe
-from bench.runner import run_trial
+from bench.running.runner import run_trial
 from bench.sample import Sample, Status
 from bench.scenario import load
 from tests.unit.children import BURNER, SLEEPER, Keepers, child, keeper_trial

@@ -21,7 +21,7 @@ from bench.plan import Trial
 from bench.probes import accounts
 from bench.probes import memory as probe
 from bench.probes.base import Workbench
-from bench.runner import run_trial
+from bench.running.runner import run_trial
 from bench.sample import Phase, Sample, Status
 from bench.scenario import Profile, Subject, load
 from bench.units import Unit

@@ -23,7 +23,7 @@ from bench.plan import Trial
 from bench.probes import overhead as probe
 from bench.probes.base import Workbench
 from bench.probes.tools import ParseError, pgbench
-from bench.runner import run_trial
+from bench.running.runner import run_trial
 from bench.sample import Phase, Sample, Status
 from bench.scenario import Profile, Subject, load
 

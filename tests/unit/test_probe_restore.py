@@ -13,12 +13,12 @@ from bench.backends.fake import FakeAgent, FakeBackend, FakeInstance
 from bench.clock import Channel, Event, Timeline
 from bench.collectors.faults import Faults
 from bench.errors import InstanceError, Unsupported
+from bench.judging.summary import _principal
 from bench.plan import Trial
 from bench.probes import restore as probe
 from bench.probes.base import Workbench
 from bench.sample import Phase, Sample, Status
 from bench.scenario import Profile, Subject, load
-from bench.summary import _principal
 
 
 class Slowly(FakeAgent):

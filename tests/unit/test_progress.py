@@ -14,13 +14,13 @@ from rich.console import Console
 
 from bench.backends.base import Session
 from bench.backends.fake import FakeBackend
-from bench.course import Course
 from bench.messages import Message, Preparing, TrialFinished, TrialStarted
 from bench.plan import make_plan
-from bench.progress import JsonLines, Lines, Live, short_time, watcher_for
-from bench.runner import execute
+from bench.running.runner import execute
 from bench.sample import Phase
 from bench.scenario import Metric, Profile, Scenario, Subject
+from bench.screens.course import Course
+from bench.screens.progress import JsonLines, Lines, Live, short_time, watcher_for
 from bench.units import Unit
 
 SUBJECTS = {

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from bench.ratios import exponential, logarithm, quotient, ratios_per_block
+from bench.comparing.ratios import exponential, logarithm, quotient, ratios_per_block
 
 
 @pytest.mark.parametrize(

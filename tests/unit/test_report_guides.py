@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from bench.claims import load
+from bench.judging.claims import load
+from bench.judging.verdicts import judge, told, with_verdicts
 from bench.store import Run
-from bench.verdicts import judge, told, with_verdicts
 from report.data import view
 from report.figures import DotChart
 from report.guides import MOST, guides

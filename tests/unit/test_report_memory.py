@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from report_runs import SUBJECTS, row
 
+from bench.judging.summary import summarise, telling
 from bench.store import Run
-from bench.summary import summarise, telling
 from report import words
 from report.data import view
 from report.page import build

@@ -11,7 +11,7 @@ from bench.backends.fake import FakeBackend
 from bench.errors import BackendUnavailable
 from bench.messages import Prepared, RunFinished, TrialFinished, TrialResult
 from bench.plan import Plan, make_plan
-from bench.runner import execute
+from bench.running.runner import execute
 from bench.sample import Phase, Status
 from bench.scenario import Catalogue, Profile, Subject
 

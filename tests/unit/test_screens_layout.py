@@ -12,16 +12,16 @@ from report_runs import make_run
 from rich.console import Console
 
 from bench.backends.base import Availability
-from bench.between import compare_runs
-from bench.between_screens import between_screen
-from bench.doctor import examine
+from bench.commands.doctor import examine
 from bench.errors import ExitCode
-from bench.facts import read_facts
-from bench.findings import Level
-from bench.host_screens import facts_screen
+from bench.host.facts import read_facts
+from bench.host.findings import Level
+from bench.judging.between import compare_runs
 from bench.plan import make_plan
 from bench.scenario import Catalogue
-from bench.screens import closing, plan_screen, record_screen, runs_screen
+from bench.screens.comparison import between_screen
+from bench.screens.host import facts_screen
+from bench.screens.results import closing, plan_screen, record_screen, runs_screen
 
 
 def console(width: int) -> Console:
@@ -178,8 +178,8 @@ def test_the_doctor_ends_with_what_is_to_be_mended(
     catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     usable = {"docker": Availability(usable=True, detail="an engine")}
-    monkeypatch.setattr("bench.doctor.availability", lambda subjects: usable)
-    monkeypatch.setattr("bench.doctor.read_host", lambda cache: read_facts(pool=cache))
+    monkeypatch.setattr("bench.commands.doctor.availability", lambda subjects: usable)
+    monkeypatch.setattr("bench.commands.doctor.read_host", lambda cache: read_facts(pool=cache))
     monkeypatch.setenv("COLUMNS", "80")
     assert examine(catalogue, None, "run") is ExitCode.DONE
     text = capsys.readouterr().out

@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from bench.backends.fake import Draws
-from bench.scenario import Catalogue, Subject
-from bench.simulation import (
+from bench.comparing.simulation import (
     WORLDS,
     Rates,
     as_json,
@@ -22,6 +21,7 @@ from bench.simulation import (
     true_median,
     write,
 )
+from bench.scenario import Catalogue, Subject
 
 DOCS = Path(__file__).resolve().parent.parent.parent / "docs"
 KEPT, RUNS, SEED = from_json((DOCS / "simulation.json").read_text("utf-8"))

@@ -11,9 +11,9 @@ import pytest
 from report_runs import make_run, row
 
 from bench.errors import ExitCode
+from bench.judging.summary import summarise
 from bench.soundness import finite, sound
 from bench.store import Run
-from bench.summary import summarise
 from bench.text import clean, few, harmless, printable
 
 

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binom
 
-from bench import stats
+from bench.comparing import stats
 
 finite = st.floats(min_value=-1e9, max_value=1e9, allow_nan=False)
 positive = st.floats(min_value=1e-6, max_value=1e6, allow_nan=False)

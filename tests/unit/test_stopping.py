@@ -10,15 +10,15 @@ import pytest
 
 from bench.backends.base import Session
 from bench.backends.fake import FakeBackend
-from bench.course import Course
+from bench.comparing.stats import values_needed
+from bench.comparing.stopping import LOOK_CONFIDENCE, Stopping, half_width, in_a_line, reached
+from bench.judging.summary import WHOLES
 from bench.messages import Message, TrialFinished, TrialPassedOver
 from bench.plan import Plan, make_plan
-from bench.runner import execute
+from bench.running.runner import execute
 from bench.sample import Phase
 from bench.scenario import Catalogue, Profile, Subject
-from bench.stats import values_needed
-from bench.stopping import LOOK_CONFIDENCE, Stopping, half_width, in_a_line, reached
-from bench.summary import WHOLES
+from bench.screens.course import Course
 
 PROFILE = Profile(name="test", blocks=12, warmup=1, width=0.2, looks=(8, 10))
 
@@ -145,7 +145,7 @@ def test_the_headline_is_the_whole_that_the_answer_uses(catalogue: Catalogue, tm
     result = next(m.result for m in messages if isinstance(m, TrialFinished))
     (whole,) = (s for s in result.samples if s.metric == "requested→ready" and "part" not in s.params)
     parts = tuple(replace(whole, value=float(n), params={"part": part}) for n, part in enumerate(WHOLES))
-    assert replace(result, samples=parts[::-1]).headline == 0.0, "the first of bench.summary's wholes"
+    assert replace(result, samples=parts[::-1]).headline == 0.0, "the first of bench.judging.summary's wholes"
     assert replace(result, samples=parts[1:]).headline == 1.0
     assert result.headline == whole.value
     assert replace(result, samples=()).headline is None

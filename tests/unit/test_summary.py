@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from report_runs import STARTUP, make_run, row
 
-from bench.compare import Verdict
+from bench.comparing.compare import Verdict
+from bench.judging.summary import summarise
 from bench.store import Run
-from bench.summary import summarise
 from report.data import view
 from report.page import build
 

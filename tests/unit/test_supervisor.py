@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from bench.running.sweeper import start_time
 from bench.store import read_run
-from bench.sweeper import start_time
 
 CLINGY = Path(__file__).with_name("clingy.py")
 
@@ -165,9 +165,8 @@ def test_a_second_interrupt_does_not_cut_the_clean_up_short(start: Callable[...,
 
 def _supervised(body: str) -> subprocess.CompletedProcess[str]:
     """Run a program that supervises the function `work` it defines; it prints the exit code last."""
-    program = (
-        f"import os, subprocess, time\nfrom bench.supervisor import supervise\n{body}\nprint(supervise('t', work))"
-    )
+    imports = "import os, subprocess, time\nfrom bench.running.supervisor import supervise\n"
+    program = f"{imports}{body}\nprint(supervise('t', work))"
     return subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=False,
         cwd=CLINGY.parent.parent.parent,
@@ -190,7 +189,7 @@ def test_an_unexpected_exception_of_the_worker_is_shown_and_gives_70() -> None:
 )
 def test_what_could_not_be_removed_is_told_however_the_run_ended(body: str, code: int) -> None:
     done = _supervised(f"""
-from bench.guardian import Guardian
+from bench.running.guardian import Guardian
 real = Guardian.sweep
 Guardian.sweep = lambda self: [*real(self), "container 0123", "NOT REMOVED: directory /run/bench-a1b2c3"]
 def work(guard): {body}

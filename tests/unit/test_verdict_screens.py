@@ -10,12 +10,12 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from bench.claims import load
-from bench.cli import app
-from bench.screens import closing
+from bench.commands.cli import app
+from bench.judging.claims import load
+from bench.judging.verdicts import judge
+from bench.screens.claims import judgement_screen, verdicts_screen
+from bench.screens.results import closing
 from bench.store import Run
-from bench.verdict_screens import judgement_screen, verdicts_screen
-from bench.verdicts import judge
 from tests.unit.report_runs import make_run
 from tests.unit.test_claims import WHOLE
 from tests.unit.test_verdicts import whole_run
@@ -112,7 +112,7 @@ def test_the_report_gets_the_verdicts(results: Path, monkeypatch: pytest.MonkeyP
         seen.append(run)
         return path
 
-    monkeypatch.setattr("bench.measure.reporter", lambda: write)
+    monkeypatch.setattr("bench.commands.measure.reporter", lambda: write)
     done = CliRunner().invoke(app, ["report"])
     assert done.exit_code == 0, done.output
     assert [told["id"] for told in seen[0].info["claims"]] == [claim.id for claim in load()]

@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.claims import Claim, Condition, Side, load
-from bench.evidence import Bound, Doubt, Evidence, Outcome, outcome_of
+from bench.judging.claims import Claim, Condition, Side, load
+from bench.judging.evidence import Bound, Doubt, Evidence, Outcome, outcome_of
+from bench.judging.verdicts import ClaimVerdict, Judgement, in_a_line, judge, told, with_verdicts
 from bench.sample import Status
 from bench.store import Run
-from bench.verdicts import ClaimVerdict, Judgement, in_a_line, judge, told, with_verdicts
 from tests.unit.report_runs import SUBJECTS, make_run
 
 BACKENDS = {"process": "process", "docker": "docker", "oci": "oci", "vm": "libvirt", "podman": "podman"}

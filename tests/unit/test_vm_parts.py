@@ -13,6 +13,7 @@ from bench.backends.base import Session
 from bench.backends.kvm_proof import Attempt, Proof, proof_path, prove, remembered
 from bench.backends.libvirt import LibvirtBackend
 from bench.backends.saved_image import copy_renamed, saved_name
+from bench.backends.vm_instance import weighed
 from bench.backends.vm_parts import Parts, balloon_of, boot_of, describe, direct_line, host_tsc_khz
 from bench.errors import InstanceError, UsageError
 from bench.rootfs.kernel import Kernel
@@ -280,3 +281,10 @@ def test_names_of_saved_guests_are_of_one_length(tmp_path: Path) -> None:
     assert {len(name) for name in names} == {len(names[0])}
     # The guardian knows a run's QEMU by the beginning of their names.
     assert {name.startswith("bench-abcdef-") for name in names} == {True}
+
+
+def test_a_file_that_is_not_there_is_not_0_bytes(tmp_path: Path) -> None:
+    (tmp_path / "there").write_bytes(b"x" * 5000)
+    assert weighed([tmp_path / "there"]) == (tmp_path / "there").stat().st_blocks * 512 > 0
+    assert weighed([]) == 0
+    assert weighed([tmp_path / "there", tmp_path / "gone"]) is None

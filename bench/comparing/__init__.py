@@ -1,0 +1,1 @@
+"""Estimates, intervals, ratios, and when there is enough of them. Pure."""

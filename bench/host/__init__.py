@@ -1,0 +1,1 @@
+"""The host: facts that are read, findings that judge them."""
