@@ -35,10 +35,11 @@ def build(run: Run) -> Page:
 
 
 def _lead(seen: View) -> str:
-    measured = len({row["trial"] for row in seen.rows if row["status"] == "ok"})
+    fine = [row for row in seen.rows if row["status"] == Status.OK]
+    subjects, trials = ({row[key] for row in fine} for key in ("subject", "trial"))
     started = clean(seen.info.get("started_utc") or seen.info.get("started"), 40)
     when = f", begun {started.replace('T', ' ').removesuffix('Z')} UTC" if started else ""
-    counts = (plural(len(seen.subjects), "subject"), plural(len(seen.scenarios), "question"), plural(measured, "trial"))
+    counts = (plural(len(subjects), "subject"), plural(len(seen.scenarios), "question"), plural(len(trials), "trial"))
     return f"{', '.join(counts)} with a value{when}."
 
 
@@ -83,6 +84,8 @@ def _column_note(seen: View, scenario: ScenarioView) -> str:
 
 
 def _matrix_cell(seen: View, scenario: ScenarioView, label: str) -> MatrixCell:
+    if seen.subject(label).name in scenario.excluded:
+        return MatrixCell(value="–")
     params = seen.principal(scenario.name, scenario.headline)
     key = (scenario.name, label, scenario.headline, params)
     estimate = seen.estimates.get(key)

@@ -80,7 +80,10 @@ def execute(notebook: Any, folder: Path, environment: Mapping[str, str]) -> Any:
 
     # The kernel listens on ports of the loopback: every message is signed, and this way encrypted too.
     encrypted = Config({"KernelManager": {"transport_encryption": "auto"}})
-    client = NotebookClient(notebook, kernel_name="python3", config=encrypted, timeout=_CELL_S, record_timing=False)
+    # What a cell prints arrives in pieces that the kernel's buffers cut: joined, it is the same every time.
+    client = NotebookClient(
+        notebook, kernel_name="python3", config=encrypted, timeout=_CELL_S, record_timing=False, coalesce_streams=True
+    )
     client.execute(cwd=str(folder), env=_environment(environment))
     notebook.metadata.pop("language_info", None)
     for cell in notebook.cells:

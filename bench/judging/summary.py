@@ -15,7 +15,7 @@ from bench.judging.evidence import Bound, is_emulated
 from bench.sample import Phase, Status
 from bench.soundness import sound
 from bench.store import Run
-from bench.units import Better, Unit, format_interval, format_value
+from bench.units import Better, Unit, digits_for, format_interval, format_value
 
 _SERIOUS = (Status.FAILED, Status.TIMEOUT)
 
@@ -285,7 +285,9 @@ def format_cell(cell: Cell | None, unit: Unit, *, interval: bool = True) -> str:
     if cell.estimate is None:
         return cell.note or "–"
     found = cell.estimate
-    text = format_interval(found.median, found.low, found.high, unit) if interval else format_value(found.median, unit)
+    digits = digits_for(found.median, found.low, found.high)
+    median = format_value(found.median, unit, digits=digits)
+    text = format_interval(found.median, found.low, found.high, unit) if interval else median
     return f"{cell.bound}{text} ({cell.note})" if cell.note else f"{cell.bound}{text}"
 
 

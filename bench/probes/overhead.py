@@ -96,8 +96,33 @@ MEASURES: Mapping[str, Measure] = {
 }  # fmt: skip
 """By the metric they give. A scenario's setting of the same name, else `seconds`, says how long each one lasts."""
 
-BRIDGE = "bridge-throughput"
-"""Measured between the instance and the host; only where the instance's network is a bridge."""
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bridged:
+    """One tool's one figure between the host and an instance whose network is a bridge of the host's.
+
+    Attributes:
+        server: makes the shell command that starts the server inside and returns, of address, seconds and port.
+        program: the client, below the userland's root; it runs on the host.
+        client: makes its arguments, of the same three.
+        parse: returns the figure in the metric's unit from what the client printed.
+    """
+
+    server: Callable[[str, int, int], str]
+    program: str
+    client: Callable[[str, int, int], list[str]]
+    parse: Callable[[str], float]
+
+
+BRIDGED: Mapping[str, Bridged] = {
+    "bridge-throughput": Bridged(
+        server=iperf3.server, program="usr/bin/iperf3", client=iperf3.client, parse=iperf3.parse
+    ),
+    "bridge-round-trip": Bridged(
+        server=sockperf.server, program="usr/bin/sockperf", client=sockperf.client, parse=sockperf.parse
+    ),
+}  # fmt: skip
+"""By the metric they give, as MEASURES."""
 
 
 def overhead(bench: Workbench) -> Iterator[Sample]:
@@ -107,7 +132,7 @@ def overhead(bench: Workbench) -> Iterator[Sample]:
         order = chosen(bench)
         for place, name in enumerate(order):
             try:
-                yield from _bridged(bench, instance) if name == BRIDGE else _measured(bench, instance, name)
+                yield from _watched(bench, instance, name)
             except StartTimeout as error:
                 # The agent runs one command at a time: it is still at this one.
                 yield from (bench.missing(n, error.message, Status.TIMEOUT) for n in order[place:])
@@ -116,7 +141,7 @@ def overhead(bench: Workbench) -> Iterator[Sample]:
 
 def chosen(bench: Workbench) -> list[str]:
     """Return the metrics that the profile gives time to, in the block's own order."""
-    names = [name for name in (*MEASURES, BRIDGE) if _seconds(bench, name) > 0]
+    names = [name for name in (*MEASURES, *BRIDGED) if _seconds(bench, name) > 0]
     chance = random.Random(f"{bench.trial.seed} {bench.trial.scenario.name} {bench.trial.block}")
     return chance.sample(names, len(names))
 
@@ -126,18 +151,23 @@ def _seconds(bench: Workbench, name: str) -> int:
     return round(settings.get(name, settings.get("seconds", 1)))
 
 
-def _measured(bench: Workbench, instance: Instance, name: str) -> Iterator[Sample]:
+def _watched(bench: Workbench, instance: Instance, name: str) -> Iterator[Sample]:
     """Yield the figure, and what the host's CPUs did for it, per second of the whole command."""
-    seconds, measure = _seconds(bench, name), MEASURES[name]
     before, softirq, began = _cpu(bench, instance), softirq_cpu_s(), time.monotonic()
-    code, output = instance.channel.run(measure.command(seconds, free_port()), seconds + _PATIENCE_S)
+    figure = _bridged(bench, instance, name) if name in BRIDGED else _measured(bench, instance, name)
     took = time.monotonic() - began
     after, softirq_after = _cpu(bench, instance), softirq_cpu_s()
-    text = output.decode("utf-8", "replace")
-    yield _figure(bench, name, measure, code, text)
-    if code == 0:
+    yield figure
+    if figure.status is Status.OK:
         yield bench.sample("host-cpu", _rate(before, after, took), measure=name)
         yield bench.sample("host-softirq", _rate(softirq, softirq_after, took), measure=name)
+
+
+def _measured(bench: Workbench, instance: Instance, name: str) -> Sample:
+    """Run the measure's command inside."""
+    seconds, measure = _seconds(bench, name), MEASURES[name]
+    code, output = instance.channel.run(measure.command(seconds, free_port()), seconds + _PATIENCE_S)
+    return _figure(bench, name, measure, code, output.decode("utf-8", "replace"))
 
 
 def _figure(bench: Workbench, name: str, measure: Measure, code: int, text: str) -> Sample:
@@ -161,27 +191,27 @@ def _rate(before: float | None, after: float | None, took_s: float) -> float | N
     return None if before is None or after is None else (after - before) / took_s
 
 
-def _bridged(bench: Workbench, instance: Instance) -> Iterator[Sample]:
-    """Yield what a client on the host gets through the bridge from a server inside."""
+def _bridged(bench: Workbench, instance: Instance, name: str) -> Sample:
+    """Let a client on the host ask a server inside, through the bridge."""
     try:
-        yield bench.sample(BRIDGE, _through_bridge(bench, instance))
+        return bench.sample(name, _through_bridge(bench, instance, BRIDGED[name], _seconds(bench, name)))
     except Unsupported as error:
-        yield bench.missing(BRIDGE, error.message)
+        return bench.missing(name, error.message)
     except ParseError as error:
-        yield bench.missing(BRIDGE, str(error), Status.FAILED)
+        return bench.missing(name, str(error), Status.FAILED)
 
 
-def _through_bridge(bench: Workbench, instance: Instance) -> float:
+def _through_bridge(bench: Workbench, instance: Instance, tool: Bridged, seconds: int) -> float:
     network = bench.backend.manifest(bench.trial.subject).get("network", "none: it has no network device")
     if network != "bridge":
         raise Unsupported(f"its network is no bridge of the host ({network})")
     code, output = instance.channel.run("hostname -i", _PATIENCE_S)
-    address, seconds = output.decode("ascii", "replace").strip(), _seconds(bench, BRIDGE)
-    if code == 0:
-        code, output = instance.channel.run(iperf3.server(address, PORT + 1), _PATIENCE_S)
-    if code:
-        raise ParseError(f"iperf3 did not start inside: {tail(output.decode('utf-8', 'replace'))}")
-    return iperf3.parse(_on_host(bench, "usr/bin/iperf3", iperf3.client(address, seconds, PORT + 1), seconds))
+    told = output.decode("ascii", "replace").split()
+    if code == 0 and told:
+        code, output = instance.channel.run(tool.server(told[0], seconds, PORT + 1), _PATIENCE_S)
+    if code or not told:
+        raise ParseError(f"the server did not start inside: {tail(output.decode('utf-8', 'replace'))}")
+    return tool.parse(_on_host(bench, tool.program, tool.client(told[0], seconds, PORT + 1), seconds))
 
 
 def _on_host(bench: Workbench, program: str, arguments: list[str], seconds: int) -> str:

@@ -66,8 +66,9 @@ def _tables(summary: Summary, width: int) -> list[Sheet]:
         table = table_of("subject", *(f"{answer.title}\n{answer.metric}" for answer in part))
         for label in summary.subjects:
             cells = [format_cell(answer.cells.get(label), answer.unit, interval=interval) for answer in part]
-            if any(text not in ("", Status.UNSUPPORTED) for text in cells):
-                table.add_row(label, *cells)
+            told = ["–" if text == Status.UNSUPPORTED else text for text in cells]
+            if set(told) - {"", "–"}:
+                table.add_row(label, *told)
         if table.row_count:
             tables.append(table)
     return tables

@@ -124,8 +124,9 @@ def test_memory_beyond_the_limit_is_refused_by_the_kernel(engines: Engines, name
         assert b"100663296" not in output
 
 
-def test_only_a_bridge_is_measured_as_one(engines: Engines) -> None:
+@pytest.mark.parametrize("metric", probe.BRIDGED)
+def test_only_a_bridge_is_measured_as_one(engines: Engines, metric: str) -> None:
     for name, status in (("docker", Status.OK), ("oci-runc", Status.UNSUPPORTED)):
-        bench = workbench(engines, name, probe.BRIDGE)
-        [sample] = list(probe.overhead(bench))
-        assert (sample.metric, sample.status) == (probe.BRIDGE, status), sample.reason
+        figure, *beside = probe.overhead(workbench(engines, name, metric))
+        assert (figure.metric, figure.status) == (metric, status), figure.reason
+        assert [s.metric for s in beside] == ["host-cpu", "host-softirq"] * (status is Status.OK)

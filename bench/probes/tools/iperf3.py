@@ -17,8 +17,9 @@ def command(seconds: int, port: int) -> str:
     return served(f"iperf3 -s -1 -B 127.0.0.1 -p {port}", tried)
 
 
-def server(address: str, port: int) -> str:
+def server(address: str, seconds: int, port: int) -> str:
     """Return the command that waits in the background for one client at an address of the instance."""
+    del seconds  # it ends with its client
     return f"iperf3 -s -1 -D -B {address} -p {port} && sleep 0.3"
 
 
