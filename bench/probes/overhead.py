@@ -193,25 +193,27 @@ def _rate(before: float | None, after: float | None, took_s: float) -> float | N
 
 def _bridged(bench: Workbench, instance: Instance, name: str) -> Sample:
     """Let a client on the host ask a server inside, through the bridge."""
+    # A port each: one that was served a moment ago cannot be bound again for a minute (TIME_WAIT, tcp(7)).
+    port = PORT + 1 + list(BRIDGED).index(name)
     try:
-        return bench.sample(name, _through_bridge(bench, instance, BRIDGED[name], _seconds(bench, name)))
+        return bench.sample(name, _through_bridge(bench, instance, BRIDGED[name], _seconds(bench, name), port))
     except Unsupported as error:
         return bench.missing(name, error.message)
     except ParseError as error:
         return bench.missing(name, str(error), Status.FAILED)
 
 
-def _through_bridge(bench: Workbench, instance: Instance, tool: Bridged, seconds: int) -> float:
+def _through_bridge(bench: Workbench, instance: Instance, tool: Bridged, seconds: int, port: int) -> float:
     network = bench.backend.manifest(bench.trial.subject).get("network", "none: it has no network device")
     if network != "bridge":
         raise Unsupported(f"its network is no bridge of the host ({network})")
     code, output = instance.channel.run("hostname -i", _PATIENCE_S)
     told = output.decode("ascii", "replace").split()
     if code == 0 and told:
-        code, output = instance.channel.run(tool.server(told[0], seconds, PORT + 1), _PATIENCE_S)
+        code, output = instance.channel.run(tool.server(told[0], seconds, port), _PATIENCE_S)
     if code or not told:
         raise ParseError(f"the server did not start inside: {tail(output.decode('utf-8', 'replace'))}")
-    return tool.parse(_on_host(bench, tool.program, tool.client(told[0], seconds, PORT + 1), seconds))
+    return tool.parse(_on_host(bench, tool.program, tool.client(told[0], seconds, port), seconds))
 
 
 def _on_host(bench: Workbench, program: str, arguments: list[str], seconds: int) -> str:

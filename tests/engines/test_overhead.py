@@ -130,3 +130,10 @@ def test_only_a_bridge_is_measured_as_one(engines: Engines, metric: str) -> None
         figure, *beside = probe.overhead(workbench(engines, name, metric))
         assert (figure.metric, figure.status) == (metric, status), figure.reason
         assert [s.metric for s in beside] == ["host-cpu", "host-softirq"] * (status is Status.OK)
+
+
+def test_both_figures_of_a_bridge_come_from_one_instance(engines: Engines) -> None:
+    """The second server must not wait for the first one's port."""
+    samples = list(probe.overhead(workbench(engines, "docker", *probe.BRIDGED)))
+    assert {s.metric: s.reason for s in samples if s.status is not Status.OK} == {}
+    assert {s.metric for s in samples if not s.params} == probe.BRIDGED.keys()
