@@ -154,20 +154,20 @@ def _seconds(bench: Workbench, name: str) -> int:
 def _watched(bench: Workbench, instance: Instance, name: str) -> Iterator[Sample]:
     """Yield the figure, and what the host's CPUs did for it, per second of the whole command."""
     before, softirq, began = _cpu(bench, instance), softirq_cpu_s(), time.monotonic()
-    figure = _bridged(bench, instance, name) if name in BRIDGED else _measured(bench, instance, name)
+    figure, ended = (_bridged if name in BRIDGED else _measured)(bench, instance, name)
     took = time.monotonic() - began
     after, softirq_after = _cpu(bench, instance), softirq_cpu_s()
     yield figure
-    if figure.status is Status.OK:
+    if ended:
         yield bench.sample("host-cpu", _rate(before, after, took), measure=name)
         yield bench.sample("host-softirq", _rate(softirq, softirq_after, took), measure=name)
 
 
-def _measured(bench: Workbench, instance: Instance, name: str) -> Sample:
-    """Run the measure's command inside."""
+def _measured(bench: Workbench, instance: Instance, name: str) -> tuple[Sample, bool]:
+    """Run the measure's command inside; return the figure, and whether the command ended well, whatever it printed."""
     seconds, measure = _seconds(bench, name), MEASURES[name]
     code, output = instance.channel.run(measure.command(seconds, free_port()), seconds + _PATIENCE_S)
-    return _figure(bench, name, measure, code, output.decode("utf-8", "replace"))
+    return _figure(bench, name, measure, code, output.decode("utf-8", "replace")), code == 0
 
 
 def _figure(bench: Workbench, name: str, measure: Measure, code: int, text: str) -> Sample:
@@ -191,16 +191,16 @@ def _rate(before: float | None, after: float | None, took_s: float) -> float | N
     return None if before is None or after is None else (after - before) / took_s
 
 
-def _bridged(bench: Workbench, instance: Instance, name: str) -> Sample:
-    """Let a client on the host ask a server inside, through the bridge."""
+def _bridged(bench: Workbench, instance: Instance, name: str) -> tuple[Sample, bool]:
+    """Let a client on the host ask a server inside, through the bridge; return the same two."""
     # A port each: one that was served a moment ago cannot be bound again for a minute (TIME_WAIT, tcp(7)).
     port = PORT + 1 + list(BRIDGED).index(name)
     try:
-        return bench.sample(name, _through_bridge(bench, instance, BRIDGED[name], _seconds(bench, name), port))
+        return bench.sample(name, _through_bridge(bench, instance, BRIDGED[name], _seconds(bench, name), port)), True
     except Unsupported as error:
-        return bench.missing(name, error.message)
+        return bench.missing(name, error.message), False
     except ParseError as error:
-        return bench.missing(name, str(error), Status.FAILED)
+        return bench.missing(name, str(error), Status.FAILED), False
 
 
 def _through_bridge(bench: Workbench, instance: Instance, tool: Bridged, seconds: int, port: int) -> float:

@@ -180,7 +180,7 @@ def test_what_fails_costs_its_own_figure(backend: HereBackend, tmp_path: Path, m
     assert value(samples, "postgresql").status is Status.UNSUPPORTED
     assert {value(samples, name).status for name in probe.BRIDGED} == {Status.UNSUPPORTED}
     assert value(samples, "file-read").value == 5.0
-    assert {s.params["measure"] for s in samples if s.metric == "host-cpu"} == {"file-read"}
+    assert {s.params["measure"] for s in samples if s.metric == "host-cpu"} == {"nginx", "file-read"}
 
 
 def test_after_a_command_without_answer_nothing_more_is_asked(
