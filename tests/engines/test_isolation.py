@@ -13,6 +13,8 @@ from bench.plan import make_plan
 from bench.probes import isolation as probe
 from bench.probes.base import Workbench
 from bench.rootfs.agent import look_binary
+from bench.rootfs.build import build_tree
+from bench.rootfs.recipe import load_recipe
 from bench.sample import Sample, Status
 from tests.conftest import Engines
 
@@ -41,7 +43,10 @@ def asked(engines: Engines, name: str) -> tuple[Found, list[Sample]]:
 
 def test_without_walls_everything_is_found(engines: Engines) -> None:
     """The proof that the search can find: a changed root hides nothing from root."""
+    shared = build_tree(load_recipe(engines.subject("process").rootfs), engines.session.cache).directory / "tmp"
+    before = set(shared.iterdir())
     found, _ = asked(engines, "process")
+    assert set(shared.iterdir()) == before, "the searching programs, in the directory that every process shares"
     assert found["host-file", "process-root"] == found["host-file", "second-root"] == 1
     assert found["host-memory", "total"] == found["neighbour-memory", "total"] == 3
     facts = {part: value for (metric, part), value in found.items() if metric == "host-facts" and part != "total"}
@@ -111,6 +116,7 @@ def test_a_killed_neighbour_is_not_called_unharmed(engines: Engines) -> None:
             bench.wait(instance, Event.READY)
         program = look_binary(engines.session.cache).read_bytes()
         one, other = probe.Lookout(first, program), probe.Lookout(second, program)
+        other.leave()
         second.stop()
         scene = probe.Scene(
             bench=bench, program=Path(), word="", marker=Path(), secret=probe.Secret("", "", ""), instance=one,
