@@ -28,6 +28,7 @@ bench docker                                docker-cli,docker.io       moby-engi
 bench dockerd                               docker.io                  moby-engine               docker
 bench runc                                  runc                       runc                      runc
 bench crun                                  crun                       crun                      crun
+bench criu                                  criu,-                     criu                      criu
 bench bwrap                                 bubblewrap                 bubblewrap                bubblewrap
 bench iptables                              iptables                   iptables-nft              iptables
 bench ip                                    iproute2                   iproute                   iproute2
@@ -151,12 +152,13 @@ provide_packages() {
         # apt-cache names the first known package only after the lists are there.
         step "reading apt's package lists" apt update || say "going on with the lists of before"
         names=$(printf '%s\n' "$python_packages" "$(packages apt)" | grep . | sort -u)
-        install_with_apt "$names"
+        [ -z "$names" ] || install_with_apt "$names"
         find_missing "$1"
         return 0
     fi
     kind=${tool%-get}
     names=$(printf '%s\n' "$python_packages" "$(packages "$kind")" | grep . | on_one_line)
+    [ -n "$names$(packages apt)" ] || return 0
     say "this host lacks some of what the suite can use. As root:"
     if [ -n "$tool" ]; then
         printf '  %s\n' "$(install_command "$tool" "$names")" >&2

@@ -279,6 +279,19 @@ def test_one_package_that_cannot_be_had_costs_only_itself(checkout: Checkout) ->
     assert checkout.calls == []
 
 
+def test_a_package_that_no_list_knows_is_not_asked_for(checkout: Checkout) -> None:
+    checkout.stub("apt-cache", "#!/bin/sh\n[ $2 != criu ]\n")
+    checkout.lack("criu")
+    done = checkout.run("doctor")
+    assert done.stdout == "<doctor>"
+    assert not [call for call in checkout.calls if " install " in call]
+    checkout.lack("crun")
+    done = checkout.run("doctor")
+    (install,) = [call for call in checkout.calls if " install " in call]
+    assert "crun" in install.split()
+    assert not {"criu", "-"} & set(install.split())
+
+
 def test_a_package_that_came_later_is_noticed(checkout: Checkout) -> None:
     checkout.lack("crun")
     checkout.run("doctor", BENCH_NO_INSTALL="1")
