@@ -231,6 +231,40 @@ class Restartable(Protocol):
 
 
 @runtime_checkable
+class Checkpointable(Protocol):
+    """An instance whose processes can be saved to files and restored from them (CRIU)."""
+
+    def checkpoint(self) -> int:
+        """Save its processes and let them end; return the bytes of the files.
+
+        Raises:
+            InstanceError: the runtime refused, or the agent would not hang up first.
+        """
+        ...
+
+    def restore(self) -> None:
+        """Restore it, on a timeline of its own: REQUESTED, STARTED, and READY when its workload answers again.
+
+        Raises:
+            InstanceError: the runtime refused.
+        """
+        ...
+
+
+@runtime_checkable
+class Checkpointer(Protocol):
+    """A backend whose instances are checkpointable, on a host where it can be done."""
+
+    def require_checkpoints(self, subject: Subject) -> None:
+        """Return where this subject's instances can be saved and restored.
+
+        Raises:
+            Unsupported: what is missing here, and what brings it.
+        """
+        ...
+
+
+@runtime_checkable
 class Resizable(Protocol):
     """An instance that can be asked, while it runs, to give memory back."""
 

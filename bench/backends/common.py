@@ -12,11 +12,13 @@ from collections.abc import Callable, Iterable
 
 from bench.backends.base import Session
 from bench.clock import Channel, Event, Timeline
-from bench.errors import CleanupFailed
+from bench.errors import CleanupFailed, InstanceError
 from bench.scenario import Subject
 
 PORT = 8080
 """Where the application listens when the instance has a network of its own."""
+
+_PARK_S = 5.0
 
 
 class Nest:
@@ -48,11 +50,26 @@ class Nest:
         timeline.stamp(Event.STARTED)
         return timeline
 
-    def reopen(self) -> None:
-        """Begin another timeline and listen anew, for the instance that is started once more and connects again."""
+    def reopen(self, greeting: str = "") -> None:
+        """Begin another timeline and listen anew, for the instance that is started once more and connects again.
+
+        Args:
+            greeting: what the agent is told as soon as it connects, {nonce} filled in.
+        """
         self.channel.close()
         self.timeline = Timeline()
-        self.channel = Channel(self.directory / "channel", self.timeline, self.nonce)
+        said = greeting.format(nonce=self.nonce)
+        self.channel = Channel(self.directory / "channel", self.timeline, self.nonce, said)
+
+    def park(self) -> None:
+        """Let the agent hang up and wait until somebody listens anew; return when it did.
+
+        Raises:
+            InstanceError: it did not.
+        """
+        if not self.channel.send("PARK") or not self.channel.closed.wait(_PARK_S):
+            raise InstanceError(f"the agent of {self.name} did not hang up within {_PARK_S:g} s")
+        self.channel.close()
 
     def clear(self) -> None:
         """Stop listening and remove the directory. Safe to repeat."""

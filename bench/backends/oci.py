@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from bench.backends import criu
 from bench.backends.base import Availability, DiskUse, Role, Session
 from bench.backends.common import PORT, Nest, cpu_set, end, fill_in, find_program, limits, memory_limit
 from bench.clock import Event
@@ -37,7 +38,7 @@ _END_S = 5.0
 class OciInstance:
     """One container of an OCI runtime."""
 
-    def __init__(self, nest: Nest, runtime: list[str], bundle: Path) -> None:
+    def __init__(self, nest: Nest, runtime: list[str], bundle: Path, images: Path) -> None:
         self.name = nest.name
         self.timeline = nest.timeline
         self.channel = nest.channel
@@ -45,18 +46,19 @@ class OciInstance:
         self._runtime = runtime
         self._bundle = bundle
         self._log = nest.directory / "log"
+        self._pid_file = nest.directory / "pid"
+        self._images = images
         self._pid = 0
         self._paused = False
 
     def launch(self) -> None:
         """Create, then start. CREATED and STARTED are the returns of the two commands."""
-        pid_file = self._nest.directory / "pid"
         self.timeline.stamp(Event.REQUESTED)
-        self._call("create", "--bundle", str(self._bundle), "--pid-file", str(pid_file), self.name)
+        self._call("create", "--bundle", str(self._bundle), "--pid-file", str(self._pid_file), self.name)
         self.timeline.stamp(Event.CREATED)
         self._call("start", self.name)
         self.timeline.stamp(Event.STARTED)
-        self._pid = int(pid_file.read_text("ascii"))
+        self._pid = int(self._pid_file.read_text("ascii"))
 
     def _call(self, *words: str) -> None:
         # The container inherits these descriptors, so they are a file: a pipe would be held open by it.
@@ -98,6 +100,30 @@ class OciInstance:
         self.timeline = self._nest.wake(lambda: self._call("resume", self.name))
         self._paused = False
 
+    def checkpoint(self) -> int:
+        """Let the runtime save it by CRIU, which ends it; return the bytes of the files."""
+        self._nest.park()
+        self._images.mkdir(mode=0o700)
+        self._call_criu("checkpoint")
+        self._pid = 0
+        return sum(path.stat().st_size for path in self._images.glob("*.img"))
+
+    def restore(self) -> None:
+        """Let the runtime restore it; the agent finds the new channel, and is asked at once."""
+        self._nest.reopen("PING {nonce}")
+        self.timeline, self.channel = self._nest.timeline, self._nest.channel
+        self.timeline.stamp(Event.REQUESTED)
+        self._call_criu("restore", "--detach", "--bundle", str(self._bundle), "--pid-file", str(self._pid_file))
+        self.timeline.stamp(Event.STARTED)
+        self._pid = int(self._pid_file.read_text("ascii"))
+        criu.bring_loopback_up(self._pid)
+
+    def _call_criu(self, *words: str) -> None:
+        try:
+            self._call(*words, *criu.options(self._images), self.name)
+        except InstanceError as error:
+            raise InstanceError(f"{error.message} {criu.complaint(self._images)}".rstrip()) from error
+
     def stop(self) -> None:
         """Kill it; STOPPED is when the last of its processes is gone."""
         if not self._pid or self.timeline.at(Event.STOPPING) is not None:
@@ -121,6 +147,7 @@ class OciInstance:
                 self._call("delete", "--force", self.name)
             self.timeline.stamp(Event.REMOVED)
             shutil.rmtree(self._bundle, ignore_errors=True)
+            shutil.rmtree(self._images, ignore_errors=True)
             self._nest.clear()
 
     def processes(self) -> Mapping[Role, tuple[int, ...]]:
@@ -180,7 +207,7 @@ class OciBackend:
         bundle = nest.directory / "bundle"
         bundle.mkdir()
         (bundle / "config.json").write_text(json.dumps(_configuration(template, nest, recipe, root, subject)), "utf-8")
-        instance = OciInstance(nest, self._runtime(subject), bundle)
+        instance = OciInstance(nest, self._runtime(subject), bundle, session.scratch / f"{nest.name}-images")
         session.guard.watch("cgroup", nest.name)
         try:
             instance.launch()
@@ -188,6 +215,10 @@ class OciBackend:
             instance.remove()
             raise
         return instance
+
+    def require_checkpoints(self, subject: Subject) -> None:
+        """Ask runtime and CRIU whether they can."""
+        criu.require_criu(subject.option("runtime", "runc"))
 
     def _runtime(self, subject: Subject) -> list[str]:
         path = find_program(subject.option("runtime", "runc"))
@@ -287,7 +318,7 @@ def _configuration(
 ) -> dict[str, Any]:
     """Return the bundle's configuration: the runtime's default, with our process, root, channel and limits."""
     words = [
-        PATH_INSIDE, "--channel", "unix:/bench/run/channel", "--nonce", nest.nonce, "--lo",
+        PATH_INSIDE, "--channel", "unix:/bench/run/channel", "--nonce", nest.nonce, "--lo", "--log", "/bench/run/log",
         "--ready", f"http:{PORT}{recipe.ready}", "--exec", *fill_in(recipe.app, PORT),
     ]  # fmt: skip
     channel = {"destination": "/bench/run", "type": "bind", "source": str(nest.directory), "options": ["rbind", "rw"]}

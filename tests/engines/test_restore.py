@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import subprocess
 import time
+from pathlib import Path
 
 import pytest
 
 from bench.backends.base import Pausable, Restartable
+from bench.backends.criu import bring_loopback_up
+from bench.backends.oci import OciInstance
 from bench.clock import Event, Timeline
+from bench.errors import InstanceError
 from bench.probes.restore import round_trip
 from tests.conftest import Engines
 
 PAUSABLE = ["process", "namespaces", "oci-runc", "oci-crun", "docker", "vm-direct-tuned"]
+
+
+def sockets(pid: int) -> int:
+    """Return how many sockets a process has open."""
+    return sum(str(path.readlink()).startswith("socket:") for path in Path(f"/proc/{pid}/fd").iterdir())
 
 
 @pytest.mark.parametrize("name", PAUSABLE)
@@ -65,3 +75,43 @@ def test_a_stopped_container_starts_again_with_what_it_wrote(engines: Engines) -
         assert instance.timeline.at(Event.STOPPING) is None
         assert instance.channel.run("cat /kept", 20.0) == (0, b"kept\n")
         assert instance.processes() != first
+
+
+@pytest.mark.parametrize("name", ["oci-runc", "oci-crun"])
+def test_an_agent_that_was_parked_finds_who_listens_anew(engines: Engines, name: str) -> None:
+    """What a checkpoint asks of the agent, without the checkpoint: no connection in between, and one afterwards."""
+    bench = engines.workbench(engines.subject(name))
+    with bench.launched() as instance:
+        bench.wait(instance, Event.READY)
+        assert isinstance(instance, OciInstance)
+        pid = instance.cgroup_pid()
+        assert sockets(pid) == 1, "the channel"
+        instance._nest.park()
+        assert sockets(pid) == 0
+        assert instance.alive()
+        time.sleep(0.1)
+        instance._nest.reopen("PING {nonce}")
+        instance.timeline, instance.channel = instance._nest.timeline, instance._nest.channel
+        bench.wait(instance, Event.READY)
+        assert instance.channel.run("echo back", 20.0) == (0, b"back\n")
+        assert round_trip(bench, instance) > 0
+
+
+def test_a_loopback_interface_is_brought_up_in_another_network_namespace() -> None:
+    def is_up() -> bool:
+        look = ["nsenter", "--target", str(sleeper.pid), "--net", "ip", "-o", "link", "show", "lo", "up"]
+        return bool(subprocess.run(look, capture_output=True, check=True).stdout)
+
+    own = Path("/proc/self/ns/net").readlink()
+    with subprocess.Popen(["unshare", "--net", "sh", "-c", "echo; exec sleep 60"], stdout=subprocess.PIPE) as sleeper:
+        try:
+            assert sleeper.stdout
+            sleeper.stdout.readline()
+            assert not is_up()
+            bring_loopback_up(sleeper.pid)
+            assert is_up()
+        finally:
+            sleeper.kill()
+    assert Path("/proc/self/ns/net").readlink() == own
+    with pytest.raises(InstanceError, match="loopback interface stays down"):
+        bring_loopback_up(sleeper.pid)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bench.backends.base import Pausable, Restartable, Session
+from bench.backends.base import Checkpointable, Checkpointer, Pausable, Restartable, Session
 from bench.backends.fake import FakeAgent, FakeBackend, FakeInstance
 from bench.clock import Channel, Event, Timeline
 from bench.collectors.faults import Faults
@@ -134,7 +134,8 @@ def test_every_sample_is_of_a_declared_metric_and_every_metric_has_one(tmp_path:
         ("restart", {"backend": "libvirt"}, "boots again"),
         ("unpause", {"backend": "libvirt", "options": {"boot": "restore"}}, "vm-direct"),
         ("criu", {"backend": "libvirt"}, "CRIU saves processes"),
-        ("criu", {"backend": "docker"}, "CRIU|criu"),
+        ("criu", {"backend": "docker"}, "by the runtime below.*see oci-runc"),
+        ("criu", {"backend": "process"}, "no runtime is there"),
     ],
 )
 def test_a_pairing_without_sense_is_refused_before_anything_is_started(
@@ -146,14 +147,46 @@ def test_a_pairing_without_sense_is_refused_before_anything_is_started(
     assert bench.backend.instances == []  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize(("code", "reason"), [(1, "fails on this kernel: Error: no good"), (0, "an open socket")])
-def test_criu_s_own_word_is_the_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, reason: str) -> None:
-    program = tmp_path / "criu"
-    program.write_text(f"#!/bin/sh\necho 'Error: no good' >&2\nexit {code}\n")
-    program.chmod(0o755)
-    monkeypatch.setattr("shutil.which", lambda *_, **__: str(program))
-    with pytest.raises(Unsupported, match=reason):
-        list(probe.restore(workbench(tmp_path, "criu", backend="oci")))
+def test_a_backend_that_can_save_is_asked_whether_it_can_here(tmp_path: Path) -> None:
+    class Refusing(Sleeper):
+        def require_checkpoints(self, subject: Subject) -> None:
+            raise Unsupported(f"no good for {subject.name}")
+
+    bench = workbench(tmp_path, "criu", backend="oci")
+    bench.backend = Refusing([])
+    with pytest.raises(Unsupported, match="no good for sleeper"):
+        list(probe.restore(bench))
+
+
+def test_what_is_restored_from_files_is_timed_from_the_restoration(tmp_path: Path) -> None:
+    class Saved(FakeInstance):
+        def checkpoint(self) -> int:
+            calls.append("checkpoint")
+            return 1
+
+        def restore(self) -> None:
+            calls.append("restore")
+            self.timeline = Timeline()
+            for event in (Event.REQUESTED, Event.STARTED, Event.READY):
+                self.timeline.stamp(event)
+
+    class Saving(Sleeper):
+        def require_checkpoints(self, subject: Subject) -> None:
+            calls.append(f"asked about {subject.name}")
+
+        def launch(self, subject: Subject) -> FakeInstance:
+            instance = super().launch(subject)
+            instance.__class__ = Saved
+            return instance
+
+    calls: list[str] = []
+    bench = workbench(tmp_path, "criu", backend="oci")
+    bench.backend = Saving([])
+    bench.backend.open(bench.session)
+    bench.backend.prepare(bench.trial.subject)
+    samples = list(probe.restore(bench))
+    assert calls == ["asked about sleeper", "checkpoint", "restore"]
+    assert 0 <= value(samples, "requested→ready") < 0.05, "the launch and the sleep are not in it"
 
 
 def test_an_engine_that_keeps_nothing_cannot_start_again(tmp_path: Path) -> None:
@@ -173,7 +206,7 @@ def test_a_question_without_answer_is_a_timeout(tmp_path: Path, monkeypatch: pyt
 
 def test_the_fake_and_real_instances_are_what_the_protocols_say() -> None:
     from bench.backends.docker_instance import DockerInstance
-    from bench.backends.oci import OciInstance
+    from bench.backends.oci import OciBackend, OciInstance
     from bench.backends.process import ProcessInstance
     from bench.backends.vm_instance import VmInstance
 
@@ -181,6 +214,9 @@ def test_the_fake_and_real_instances_are_what_the_protocols_say() -> None:
         assert issubclass(kind, Pausable), kind
     assert issubclass(DockerInstance, Restartable)
     assert not issubclass(ProcessInstance, Restartable)
+    assert issubclass(OciInstance, Checkpointable)
+    assert issubclass(OciBackend, Checkpointer)
+    assert not issubclass(DockerInstance, Checkpointable)
 
 
 def test_a_channel_follows_another_timeline_from_then_on(tmp_path: Path) -> None:

@@ -2,17 +2,19 @@
  *
  * It marks the first userland instruction (INIT), starts the application, marks the instant at which the
  * application answers (READY), and then serves the host: PING (ask the application again, say READY),
- * RUN (a shell command). Marks go to a UNIX socket (containers, processes) or to a serial port (guests),
- * whose other end is one socket of the host. The host's clock alone is read, and only on the host.
+ * RUN (a shell command), PARK (hang up until the host listens anew). Marks go to a UNIX socket (containers,
+ * processes) or to a serial port (guests), whose other end is one socket of the host. The host's clock alone is
+ * read, and only on the host.
  *
  *   agent --channel unix:PATH|tty:DEVICE --nonce WORD|dmi [--root DIR] [--guest [--disk DEVICE]] [--first]
- *         [--no-init] [--lo] [--ready http:PORT/PATH|self] --exec COMMAND [ARGUMENT...]
+ *         [--no-init] [--lo] [--log FILE] [--ready http:PORT/PATH|self] --exec COMMAND [ARGUMENT...]
  *
  * --root    enter this directory first (the subject "process")
  * --guest   be PID 1 of a guest: make device nodes, load modules, mount the disk and enter it; power off at the end
  * --first   mark INIT and become the command: the first stage of a distribution's own start
  * --no-init do not mark INIT: the first stage did
  * --lo      bring the loopback interface up (a new network namespace has it down)
+ * --log     what it and the application say goes to this file, which can be saved with them: it is opened inside
  * --exec    ends the options; "--" would do, but the kernel eats it from its command line
  */
 
@@ -48,7 +50,7 @@
 #define POLL_NS 250000L        /* the pause before an application that does not answer yet is asked again: 0.25 ms */
 #define OUTPUT_LIMIT (4 << 20) /* a command's output beyond this is cut */
 
-static const char *channel_name, *root, *ready = "self", *disk;
+static const char *channel_name, *root, *ready = "self", *disk, *log_name;
 static char nonce[64];
 static int guest, first, no_init, bring_lo_up;
 static int channel = -1;
@@ -119,6 +121,7 @@ static int open_tty(const char *device)
     return fd;
 }
 
+/* Return the connected socket, -1 where nobody listens. */
 static int open_socket(const char *path)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -128,8 +131,10 @@ static int open_socket(const char *path)
     }
     strcpy(address.sun_path, path);
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof address) < 0)
-        die(path);
+    if (fd >= 0 && connect(fd, (struct sockaddr *)&address, sizeof address) < 0) {
+        close(fd);
+        fd = -1;
+    }
     return fd;
 }
 
@@ -143,6 +148,18 @@ static void open_channel(void)
         errno = EINVAL;
         die(channel_name);
     }
+    if (channel < 0)
+        die(channel_name);
+}
+
+static void open_log(void)
+{
+    int fd = open(log_name, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644);
+    if (fd < 0)
+        die(log_name);
+    dup2(fd, 1);
+    dup2(fd, 2);
+    close(fd);
 }
 
 /* A guest that boots from its own disk learns its nonce from an SMBIOS OEM string (type 11, DMTF DSP0134):
@@ -365,6 +382,24 @@ static void run(const char *name, const char *command)
     put(output, size);
 }
 
+/* Hang up, and connect again when another socket is there. A program with a connection to the outside cannot be saved
+ * (CRIU refuses it); in this loop it can be, and where it is restored it finds who restored it. The host takes the end
+ * of the connection for the answer. */
+static void park(void)
+{
+    const char *path = channel_name + 5;
+    struct stat before, now;
+    if (strncmp(channel_name, "unix:", 5) != 0 || stat(path, &before) < 0)
+        return;
+    close(channel);
+    do {
+        nanosleep(&(struct timespec){.tv_nsec = POLL_NS}, NULL);
+        int same = stat(path, &now) < 0 ||
+            (now.st_ino == before.st_ino && memcmp(&now.st_ctim, &before.st_ctim, sizeof now.st_ctim) == 0);
+        channel = same ? -1 : open_socket(path);
+    } while (channel < 0);
+}
+
 static void obey(char *line)
 {
     char *word = strtok(line, " \r\n");
@@ -377,7 +412,8 @@ static void obey(char *line)
         char *name = strtok(NULL, " \r\n"), *command = strtok(NULL, "\n");
         if (name && command)
             run(name, command);
-    }
+    } else if (strcmp(word, "PARK") == 0)
+        park();
 }
 
 static void serve(int signals)
@@ -416,6 +452,7 @@ static void serve(int signals)
             memmove(buffer, buffer + used, held + 1 - used);
             held -= used;
         }
+        watched[0].fd = channel;
         if (held == sizeof buffer - 1)
             held = 0;
     }
@@ -442,6 +479,8 @@ static char **parse(char **word)
             root = *++word;
         else if (strcmp(*word, "--disk") == 0 && word[1])
             disk = *++word;
+        else if (strcmp(*word, "--log") == 0 && word[1])
+            log_name = *++word;
         else if (strcmp(*word, "--ready") == 0 && word[1])
             ready = *++word;
         else
@@ -475,6 +514,8 @@ int main(int count, char **arguments)
         be_guest();
     if (guest || bring_lo_up)
         loopback_up();
+    if (log_name)
+        open_log();
     sigset_t watched, before;
     sigemptyset(&watched);
     sigaddset(&watched, SIGCHLD);
