@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Literal, Protocol, runtime_checkable
+from typing import Literal, Protocol
 
 from bench.clock import Timeline
 from bench.scenario import Subject
@@ -191,97 +191,6 @@ class Instance(Protocol):
 
     def disk(self) -> DiskUse:
         """Return its bytes on the host's disk."""
-        ...
-
-
-@runtime_checkable
-class Pausable(Protocol):
-    """An instance that can be frozen where it is, memory and all, and run on."""
-
-    def pause(self) -> None:
-        """Freeze it; return when it stands still.
-
-        Raises:
-            InstanceError: the engine refused.
-        """
-        ...
-
-    def resume(self) -> None:
-        """Let it run on, on a timeline of its own: REQUESTED, STARTED, and READY when its workload answers again.
-
-        The agent's question is on its way before the call, so that nothing but the resumption is timed.
-
-        Raises:
-            InstanceError: the engine refused.
-        """
-        ...
-
-
-@runtime_checkable
-class Restartable(Protocol):
-    """An instance that its engine keeps after it was stopped, and can start once more."""
-
-    def start_again(self) -> None:
-        """Start it after `stop`, on a timeline of its own: REQUESTED, STARTED, INIT and READY.
-
-        Raises:
-            InstanceError: the engine refused.
-        """
-        ...
-
-
-@runtime_checkable
-class Checkpointable(Protocol):
-    """An instance whose processes can be saved to files and restored from them (CRIU)."""
-
-    def checkpoint(self) -> int:
-        """Save its processes and let them end; return the bytes of the files.
-
-        Raises:
-            InstanceError: the runtime refused, or the agent would not hang up first.
-        """
-        ...
-
-    def restore(self) -> None:
-        """Restore it, on a timeline of its own: REQUESTED, STARTED, and READY when its workload answers again.
-
-        Raises:
-            InstanceError: the runtime refused.
-        """
-        ...
-
-
-@runtime_checkable
-class Checkpointer(Protocol):
-    """A backend whose instances are checkpointable, on a host where it can be done."""
-
-    def require_checkpoints(self, subject: Subject) -> None:
-        """Return where this subject's instances can be saved and restored.
-
-        Raises:
-            Unsupported: what is missing here, and what brings it.
-        """
-        ...
-
-
-@runtime_checkable
-class Resizable(Protocol):
-    """An instance that can be asked, while it runs, to give memory back."""
-
-    def set_memory(self, size: int) -> None:
-        """Ask it to make do with so many bytes; return before it obeyed.
-
-        Raises:
-            InstanceError: the engine refused.
-        """
-        ...
-
-    def given_memory(self) -> int | None:
-        """Return how many bytes it is left now; None if the engine does not tell.
-
-        Raises:
-            Unsupported: it has nothing by which it could give memory back.
-        """
         ...
 
 

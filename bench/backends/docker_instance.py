@@ -17,7 +17,7 @@ from bench.backends.common import Nest, end
 from bench.backends.docker_engine import DockerEngine
 from bench.clock import Event
 from bench.collectors.procfs import descendants
-from bench.errors import InstanceError
+from bench.errors import InstanceError, Unsupported
 
 _END_S = 10.0
 
@@ -57,6 +57,14 @@ class DockerInstance:
             self._client = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )
+
+    def address(self) -> str:
+        """Return what the engine says is its address on its bridge."""
+        networks = self._engine.inspect(self.name)["NetworkSettings"]["Networks"]
+        found = str(networks.get("bridge", {}).get("IPAddress", ""))
+        if not found:
+            raise Unsupported("its network is no bridge of the engine's")
+        return found
 
     def alive(self) -> bool:
         """Ask the engine whether it runs; while `docker run` is at work, it may not even exist yet."""

@@ -9,15 +9,14 @@ from __future__ import annotations
 
 import contextlib
 import json
-import re
 import shutil
 import signal
 import subprocess
 import time
-from ipaddress import IPv4Interface, IPv4Network
 from pathlib import Path
 
 from bench.backends.base import Session
+from bench.backends.bridge import Bridge
 from bench.backends.common import Farewell, find_program
 from bench.collectors.procfs import descendants
 from bench.errors import BackendUnavailable
@@ -34,7 +33,7 @@ class PrivateDockerd:
         self._run = session.directory / "dockerd"
         self._data = session.scratch / "docker"
         self._process: subprocess.Popen[bytes] | None = None
-        self._bridge = f"bench{session.run_id[-6:]}"
+        self._bridge = Bridge(session)
         self.socket = self._run / "docker.sock"
 
     @property
@@ -50,7 +49,8 @@ class PrivateDockerd:
         """
         self._run.mkdir(mode=0o711)
         self._data.mkdir(parents=True, exist_ok=True)
-        self._make_bridge()
+        # Of our own: a daemon told "no bridge" deletes everybody's docker0 (moby pull request 26989).
+        self._bridge.make()
         configuration = self._run / "daemon.json"
         configuration.write_text(json.dumps(self._configuration(), indent=1), "utf-8")
         log = (self._run / "log").open("wb")
@@ -78,7 +78,7 @@ class PrivateDockerd:
             "exec-root": str(self._run / "exec"),
             "pidfile": str(self._run / "pid"),
             "hosts": [self.address],
-            "bridge": self._bridge,
+            "bridge": self._bridge.name,
             "iptables": False,
             "ip6tables": False,
             "ip-forward": False,
@@ -86,21 +86,6 @@ class PrivateDockerd:
             "userland-proxy": False,
             "runtimes": {"crun": {"path": crun}} if (crun := find_program("crun")) else {},
         }
-
-    def _make_bridge(self) -> None:
-        """Make our own bridge: a daemon told "no bridge" deletes everybody's docker0 (moby pull request 26989)."""
-        address = _free_network(int.from_bytes(self._session.run_id.encode()[-2:], "big"), _addresses())
-        self._session.guard.watch("netdev", self._bridge)
-        for command in (
-            ["ip", "link", "add", self._bridge, "type", "bridge"],
-            ["ip", "address", "add", str(address), "dev", self._bridge],
-            ["ip", "link", "set", self._bridge, "up"],
-        ):
-            done = subprocess.run(command, capture_output=True, text=True, check=False)
-            if done.returncode:
-                raise BackendUnavailable(
-                    f"no bridge for a private dockerd: {done.stderr.strip()}", "needs root and iproute2"
-                )
 
     def _wait(self) -> None:
         deadline = time.monotonic() + _START_S
@@ -136,31 +121,9 @@ class PrivateDockerd:
                 self._process.wait(5.0)
             self._session.guard.release("process", pid)
         self._process = None
-        subprocess.run(["ip", "link", "delete", self._bridge], capture_output=True, check=False)
-        self._session.guard.release("netdev", self._bridge)
+        self._bridge.remove()
         shutil.rmtree(self._data, ignore_errors=True)
         shutil.rmtree(self._run, ignore_errors=True)
-
-
-def _addresses() -> str:
-    """Return what addresses this host has, as iproute2 prints them."""
-    done = subprocess.run(["ip", "-4", "-oneline", "address", "show"], capture_output=True, text=True, check=False)
-    return done.stdout
-
-
-def _free_network(number: int, taken: str) -> IPv4Interface:
-    """Return the first address of a network of 4094, the number's own or the next that overlaps none of the host's.
-
-    Raises:
-        BackendUnavailable: all 16 are taken.
-    """
-    hosts = [IPv4Interface(word).network for word in re.findall(r" inet (\S+)", taken)]
-    networks = list(IPv4Network("172.29.0.0/16").subnets(new_prefix=20))
-    for place in range(len(networks)):
-        network = networks[(number + place) % len(networks)]
-        if not any(network.overlaps(other) for other in hosts):
-            return IPv4Interface((network.network_address + 1, network.prefixlen))
-    raise BackendUnavailable("no network is free for a private dockerd", "172.29.0.0/16 is in use on this host")
 
 
 def _answers(path: Path) -> bool:

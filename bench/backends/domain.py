@@ -31,7 +31,8 @@ class DomainSpec:
         console: the socket QEMU connects the first serial port to; channel: that of the second, or of the first
             where there is no console.
         words: OEM strings of the SMBIOS tables, by which the guest learns its nonce.
-        network: "none" or "user" (QEMU's own user-mode network: nothing of the host is reachable from outside).
+        network: "none", "user" (QEMU's own user-mode network: nothing of the host is reachable from outside) or
+            "bridge". bridge: that bridge's name.
         balloon: a memory balloon, as management programs add it; reporting: through it the guest's kernel tells
             which pages it has free, and QEMU gives them back to the host.
         merged: QEMU offers its guest's memory to KSM, as it does by default; False: it does not.
@@ -59,6 +60,7 @@ class DomainSpec:
     console: Path | None = None
     words: tuple[str, ...] = ()
     network: str = "none"
+    bridge: str = ""
     balloon: bool = False
     reporting: bool = False
     merged: bool = True
@@ -156,6 +158,8 @@ def _add_devices(domain: Element, spec: DomainSpec) -> None:
         SubElement(serial, "target", port=str(number))
     if spec.network != "none":
         interface = SubElement(devices, "interface", type=spec.network)
+        if spec.network == "bridge":
+            SubElement(interface, "source", bridge=spec.bridge)
         SubElement(interface, "model", type="virtio")
         _add_address(interface, spec.machine)
     SubElement(devices, "controller", type="usb", model="none")

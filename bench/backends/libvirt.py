@@ -8,8 +8,6 @@ runs its definition is removed again, so that a machine that ends leaves nothing
 from __future__ import annotations
 
 import contextlib
-import platform
-import shutil
 import time
 import uuid
 from collections.abc import Iterator, Mapping
@@ -18,18 +16,18 @@ from pathlib import Path
 
 import psutil
 
-from bench.backends import kvm_proof
+from bench.backends import kvm_proof, vm_needs
 from bench.backends.base import Availability, Session
+from bench.backends.bridge import Bridge
 from bench.backends.common import Nest
 from bench.backends.domain import EMULATOR, to_xml
 from bench.backends.hypervisor import Hypervisor, daemon_address
 from bench.backends.kvm_proof import Attempt, Proof
 from bench.backends.saved_image import Saved, copy_renamed, saved_name
 from bench.backends.vm_instance import VmInstance, find_daemons
-from bench.backends.vm_parts import Parts, balloon_of, boot_of, describe, gather
+from bench.backends.vm_parts import Parts, boot_of, describe, gather
 from bench.clock import Event
-from bench.collectors import host
-from bench.errors import BenchError, BuildError, InstanceError, StartTimeout
+from bench.errors import BackendUnavailable, BuildError, InstanceError, StartTimeout
 from bench.rootfs.agent import agent_binary
 from bench.rootfs.disk import make_copy, make_overlay
 from bench.rootfs.download import disk_download
@@ -37,9 +35,6 @@ from bench.rootfs.initramfs import initramfs
 from bench.rootfs.kernel import fetch_kernel
 from bench.rootfs.rom import assemble, make_rom
 from bench.scenario import Subject
-
-MERGING = Path("/sys/kernel/mm/ksm/run")
-"""Holds 1 where ksmd runs (Documentation/admin-guide/mm/ksm.rst)."""
 
 _SETTLE_S = 0.5
 """A guest that is saved shall be idle: what follows READY at once is over by then."""
@@ -61,10 +56,11 @@ class LibvirtBackend:
         self._session: Session | None = None
         self._hypervisors: dict[str, Hypervisor] = {}
         self._prepared: dict[str, _Prepared] = {}
+        self._bridge: Bridge | None = None
 
     def check(self, subject: Subject) -> Availability:
         """Look for QEMU, libvirt-python and the programs that build disks; say which driver will be used."""
-        missing = self._missing(subject)
+        missing = vm_needs.missing(subject)
         if missing is not None:
             return missing
         uri = subject.option("uri")
@@ -77,37 +73,6 @@ class LibvirtBackend:
         if subject.option("accelerator", "auto") == "kvm" and (refusal := kvm_proof.device_refusal()):
             return Availability(usable=False, reason=refusal, hint='accelerator = "auto" falls back to emulation')
         return Availability(usable=True, detail=uri or daemon_address() or "libvirt's driver inside this process")
-
-    @staticmethod
-    def _missing(subject: Subject) -> Availability | None:
-        if platform.machine() != "x86_64":
-            return Availability(
-                usable=False, reason="the VM subjects are x86-64 machines", hint="run it on such a host"
-            )
-        try:
-            balloon_of(subject)
-        except BenchError as error:
-            return Availability(usable=False, reason=error.message, hint=error.hint)
-        needed = {
-            EMULATOR: "qemu-system-x86",
-            "qemu-img": "qemu-utils",
-            "mke2fs": "e2fsprogs",
-            "mmdebstrap": "mmdebstrap",
-        }
-        if boot_of(subject) == "disk":
-            needed |= {"grub-mkimage": "grub-common and grub-pc-bin", "sfdisk": "fdisk"}
-        if boot_of(subject) == "rom":
-            needed = {EMULATOR: "qemu-system-x86"}
-        path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-        for program, package in needed.items():
-            if shutil.which(program) is None and shutil.which(program, path=path) is None:
-                return Availability(usable=False, reason=f"{program} is not installed", hint=f"apt install {package}")
-        if not subject.flag("merged", default=True) and host.text(MERGING) != "1":
-            return Availability(
-                usable=False, reason="KSM does not run on this host, so there is nothing to keep memory out of",
-                hint="the suite switches nothing on; whoever wants the comparison runs ksmd: /sys/kernel/mm/ksm/run",
-            )  # fmt: skip
-        return None
 
     def open(self, session: Session) -> None:
         """Take the session and tell the guardian how QEMU processes of this run are known."""
@@ -137,6 +102,8 @@ class LibvirtBackend:
         boot = boot_of(subject)
         accelerator, cpu = self._decide(subject, "rom" if boot == "rom" else "kernel", hypervisor)
         parts = gather(subject, session, accelerator)
+        if parts.network == "bridge":
+            parts = self._bridged(parts)
         if parts.disk:
             disk_download(parts.disk, copied=parts.copied)  # remembered beside the disk: no instance waits for it
         prepared = _Prepared(parts=parts, accelerator=accelerator, cpu=cpu, hypervisor=hypervisor)
@@ -144,6 +111,18 @@ class LibvirtBackend:
             session.say(f"saving a guest for {subject.name}")
             prepared = replace(prepared, saved=self._save(prepared, subject.deadline_s))
         self._prepared[subject.key] = prepared
+
+    def _bridged(self, parts: Parts) -> Parts:
+        """Return the parts on the suite's bridge; without a network device where there can be no bridge."""
+        if self._bridge is None:
+            bridge = Bridge(self._opened(), "v")
+            try:
+                bridge.make()
+            except BackendUnavailable as error:
+                bridge.remove()
+                return replace(parts, network="none", no_bridge=error.message)
+            self._bridge = bridge
+        return replace(parts, bridge=self._bridge.name)
 
     def _decide(self, subject: Subject, guest: str, hypervisor: Hypervisor) -> tuple[str, str]:
         """Return the accelerator and the processor model."""
@@ -212,6 +191,8 @@ class LibvirtBackend:
         nest = Nest(session)
         instance = VmInstance(nest, parts, hypervisor, session.scratch)
         instance.domain_name = name or nest.name
+        if parts.bridge and self._bridge:
+            instance.interface = self._bridge.next_address()
         with _removing(instance):
             if parts.boot == "rom":
                 (nest.directory / "rom").write_bytes(make_rom(nest.nonce))
@@ -325,6 +306,9 @@ class LibvirtBackend:
             hypervisor.close()
         self._hypervisors.clear()
         self._prepared.clear()
+        if self._bridge is not None:
+            self._bridge.remove()
+            self._bridge = None
         self._session = None
 
 

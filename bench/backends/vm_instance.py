@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Iterable, Iterator, Mapping
+from ipaddress import IPv4Interface
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,17 @@ from bench.backends.common import Farewell, Nest
 from bench.backends.hypervisor import Hypervisor
 from bench.backends.vm_parts import Parts
 from bench.clock import Console, Event
-from bench.errors import CleanupFailed, Unsupported
+from bench.errors import CleanupFailed, InstanceError, Unsupported
 from bench.rootfs.download import disk_download
 
 _END_S = 10.0
+_ADDRESS_S = 20.0
+
+_TAKE_ADDRESS = (
+    "set -e; for device in /sys/class/net/e*; do device=${device##*/}; /bin/busybox ip address flush dev $device;"
+    " /bin/busybox ip address add %s dev $device; /bin/busybox ip link set $device up; done"
+)
+"""A guest on a bridge has no DHCP server to ask: its one Ethernet device is told."""
 
 
 class VmInstance:
@@ -25,6 +33,7 @@ class VmInstance:
     Attributes:
         domain_name: what libvirt calls it.
         overlay: its own disk; files: everything of its own on disk, removed with it.
+        interface: the address kept for it on the bridge it is on, where it is on one.
     """
 
     def __init__(self, nest: Nest, parts: Parts, hypervisor: Hypervisor, scratch: Path) -> None:
@@ -36,6 +45,8 @@ class VmInstance:
         self.directory = nest.directory
         self.overlay: Path | None = scratch / f"{nest.name}.qcow2" if parts.disk else None
         self.files: list[Path] = [self.overlay] if self.overlay else []
+        self.interface: IPv4Interface | None = None
+        self._told_address = False
         self._nest = nest
         self._parts = parts
         self._hypervisor = hypervisor
@@ -75,6 +86,17 @@ class VmInstance:
     def memory_figures(self) -> dict[str, int]:
         """Return what libvirt tells of its memory, bytes: "actual", "rss" and, from the balloon, the guest's view."""
         return self._hypervisor.memory_figures(self._domain)
+
+    def address(self) -> str:
+        """Return its address on the bridge; the guest is told it when it is asked for the first time."""
+        if self.interface is None:
+            raise Unsupported(self._parts.no_bridge or "it has no network device on a bridge")
+        if not self._told_address:
+            code, output = self.channel.run(_TAKE_ADDRESS % self.interface, _ADDRESS_S)
+            if code:
+                raise InstanceError(f"the guest takes no address: {output.decode('utf-8', 'replace').strip()[-200:]}")
+            self._told_address = True
+        return str(self.interface.ip)
 
     def alive(self) -> bool:
         """Say whether libvirt calls it running."""
@@ -133,9 +155,10 @@ class VmInstance:
         self._nest.clear()
 
     def processes(self) -> Mapping[Role, tuple[int, ...]]:
-        """Return its QEMU."""
+        """Return its QEMU, and what the kernel runs for its network device."""
         pid = self._qemu()
-        return {Role.VMM: (pid,) if pid else ()}
+        beside = find_vhost(pid) if pid and self.interface else ()
+        return {Role.VMM: (pid, *beside) if pid else ()}
 
     def cgroup_pid(self) -> int | None:
         """Return QEMU's pid where libvirt gave it a control group of its own."""
@@ -186,6 +209,14 @@ def find_qemu(domain: str) -> int | None:
     """Return the pid of the QEMU whose command line names the domain, as libvirt writes it: -name guest=NAME,…."""
     mark = f"\0-name\0guest={domain},"
     return next((pid for pid in _pids() if mark in _read(pid, "cmdline")), None)
+
+
+def find_vhost(qemu: int) -> tuple[int, ...]:
+    """Return the kernel's threads that move packets for this QEMU where they are no threads of its own.
+
+    Before Linux 6.4 they are kernel threads named after who made them (drivers/vhost/vhost.c: "vhost-%d").
+    """
+    return tuple(pid for pid in _pids() if _read(pid, "comm").strip() == f"vhost-{qemu}")
 
 
 def find_daemons() -> tuple[int, ...]:

@@ -24,6 +24,8 @@ from bench.scenario import Subject
 
 BOOTS = ("rom", "direct", "disk", "restore")
 
+NETWORKS = ("none", "user", "bridge")
+
 BALLOONS = ("none", "plain", "reporting")
 """A memory balloon: none; one that management programs inflate; one by which the guest also reports free pages."""
 
@@ -56,6 +58,8 @@ class Parts:
         discard: what the guest trims on its disk is given back to the host.
         cpu_set: the host's CPUs it may use, its machine monitor included; "": all.
         disk_cache: how the host caches its disk, by libvirt's word; "": QEMU's default.
+        bridge: the name of the bridge its network device is on, where network is "bridge"; no_bridge: why it has no
+            such device though its subject asks for one.
     """
 
     boot: str
@@ -79,6 +83,8 @@ class Parts:
     discard: bool = False
     cpu_set: str = ""
     disk_cache: str = ""
+    bridge: str = ""
+    no_bridge: str = ""
 
     @property
     def guest(self) -> str:
@@ -104,7 +110,7 @@ class Parts:
             initrd=self.initrd if direct else None, line=self.line.replace("{nonce}", nonce) if direct else "",
             words=(f"bench.nonce={nonce}",) if self.boot == "disk" else (),
             balloon=self.balloon != "none", reporting=self.balloon == "reporting", merged=self.merged,
-            discard=self.discard, cpu_set=self.cpu_set, disk_cache=self.disk_cache,
+            discard=self.discard, cpu_set=self.cpu_set, disk_cache=self.disk_cache, bridge=self.bridge,
             translation_mib=32 if self.flavour == "tuned" else 0,
         )  # fmt: skip
 
@@ -119,7 +125,7 @@ def gather(subject: Subject, session: Session, accelerator: str) -> Parts:
     boot = boot_of(subject)
     base = Parts(
         boot=boot, machine=subject.option("machine", "pc"), memory_mib=int(subject.option("memory_mib", "256")),
-        vcpus=int(subject.option("cpus") or subject.option("vcpus", "1")), network=subject.option("network", "none"),
+        vcpus=int(subject.option("cpus") or subject.option("vcpus", "1")), network=network_of(subject),
         flavour=subject.option("flavour", "stock"), balloon=balloon_of(subject),
         merged=subject.flag("merged", default=True), copied=subject.flag("copied"), discard=subject.flag("discard"),
         cpu_set=cpu_set(subject), disk_cache=subject.option("disk_cache"),
@@ -144,6 +150,18 @@ def boot_of(subject: Subject) -> str:
     return boot
 
 
+def network_of(subject: Subject) -> str:
+    """Return the kind of the subject's network.
+
+    Raises:
+        UsageError: there is no such kind.
+    """
+    network = subject.option("network", "none")
+    if network not in NETWORKS:
+        raise UsageError(f"subjects.{subject.name}: network = {network!r}", f"known: {', '.join(NETWORKS)}")
+    return network
+
+
 def balloon_of(subject: Subject) -> str:
     """Return the kind of the subject's memory balloon; a machine with a disk of its own has one, as it is usual.
 
@@ -159,7 +177,9 @@ def balloon_of(subject: Subject) -> str:
 def _with_direct_boot(base: Parts, recipe: Recipe, session: Session, form: str, accelerator: str) -> Parts:
     tree = build_tree(recipe, session.cache, session.say)
     kernel = fetch_kernel(session.cache, session.say, recipe.suite)
-    drivers = ("virtio_blk", "virtio_balloon") if base.balloon != "none" else ("virtio_blk",)
+    drivers = ["virtio_blk"]
+    drivers += ["virtio_balloon"] if base.balloon != "none" else []
+    drivers += ["virtio_net"] if base.network != "none" else []
     first = initramfs(session.cache, kernel, agent_binary(session.cache), bus_of(base.machine), drivers)
     return replace(
         base, kernel=kernel, form=form, initrd=first, tree=tree, unpacked=tree.bytes, packages=len(tree.packages),
@@ -263,6 +283,7 @@ def describe(parts: Parts, accelerator: str, cpu: str) -> Mapping[str, str]:
         "limits": _limits(parts),
         "firmware": firmware.get(parts.boot, own),
         "devices": _devices(parts),
+        "network": parts.network if parts.network != "none" else f"none: {parts.no_bridge or 'no network device'}",
         "rootfs": "none" if rom or tree is None else tree.recipe.name,
     }
     if kernel is not None:
@@ -290,7 +311,8 @@ def _limits(parts: Parts) -> str:
 
 def _devices(parts: Parts) -> str:
     found = ["one serial port"] if parts.boot == "rom" else ["two serial ports", "virtio disk"]
-    found += ["virtio network (user mode)"] if parts.network == "user" else []
+    networks = {"user": "virtio network (user mode)", "bridge": "virtio network on a bridge of the suite's"}
+    found += [networks[parts.network]] if parts.network in networks else []
     reports = ", free pages reported" if parts.balloon == "reporting" else ""
     found += [f"memory balloon{reports}"] if parts.balloon != "none" else []
     found += [] if parts.merged else ["memory kept out of KSM"]

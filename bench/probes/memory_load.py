@@ -15,7 +15,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from bench.backends.base import Instance, Resizable
+from bench.backends.abilities import Resizable
+from bench.backends.base import Instance
 from bench.collectors.cgroup import Charge
 from bench.collectors.meminfo import settle
 from bench.errors import InstanceError, StartTimeout, Unsupported

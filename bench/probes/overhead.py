@@ -14,11 +14,12 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
+from bench.backends.abilities import Addressed
 from bench.backends.base import Instance
 from bench.backends.common import PORT, free_port
 from bench.clock import Event
 from bench.collectors.cputime import softirq_cpu_s, tree_cpu_s
-from bench.errors import StartTimeout, Unsupported
+from bench.errors import InstanceDied, InstanceError, StartTimeout, Unsupported
 from bench.probes.base import Workbench
 from bench.probes.tools import (
     ParseError,
@@ -199,21 +200,21 @@ def _bridged(bench: Workbench, instance: Instance, name: str) -> tuple[Sample, b
         return bench.sample(name, _through_bridge(bench, instance, BRIDGED[name], _seconds(bench, name), port)), True
     except Unsupported as error:
         return bench.missing(name, error.message), False
-    except ParseError as error:
+    except (StartTimeout, InstanceDied):
+        raise
+    except (ParseError, InstanceError) as error:
         return bench.missing(name, str(error), Status.FAILED), False
 
 
 def _through_bridge(bench: Workbench, instance: Instance, tool: Bridged, seconds: int, port: int) -> float:
-    network = bench.backend.manifest(bench.trial.subject).get("network", "none: it has no network device")
-    if network != "bridge":
+    if not isinstance(instance, Addressed):
+        network = bench.backend.manifest(bench.trial.subject).get("network", "none")
         raise Unsupported(f"its network is no bridge of the host ({network})")
-    code, output = instance.channel.run("hostname -i", _PATIENCE_S)
-    told = output.decode("ascii", "replace").split()
-    if code == 0 and told:
-        code, output = instance.channel.run(tool.server(told[0], seconds, port), _PATIENCE_S)
-    if code or not told:
+    address = instance.address()
+    code, output = instance.channel.run(tool.server(address, seconds, port), _PATIENCE_S)
+    if code:
         raise ParseError(f"the server did not start inside: {tail(output.decode('utf-8', 'replace'))}")
-    return tool.parse(_on_host(bench, tool.program, tool.client(told[0], seconds, port), seconds))
+    return tool.parse(_on_host(bench, tool.program, tool.client(address, seconds, port), seconds))
 
 
 def _on_host(bench: Workbench, program: str, arguments: list[str], seconds: int) -> str:

@@ -88,9 +88,9 @@ class Remains:
         return {f"control group {name}" for name in names if f"bench-{self._mark}-" in name}
 
     def _ports(self) -> set[str]:
-        """Return the network devices on the bridge of the suite's own engine: each belongs to one container."""
-        ports = self.root / f"sys/class/net/bench{self._mark}/brif"
-        return {f"network device {port.name}" for port in ports.iterdir()} if ports.is_dir() else set()
+        """Return the network devices on the suite's own bridges: each belongs to one instance."""
+        ports = (self.root / "sys/class/net").glob(f"bench{self._mark}*/brif/*")
+        return {f"network device {port.name}" for port in ports}
 
 
 def _lives(process: psutil.Process) -> bool:

@@ -12,7 +12,8 @@ import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping
 
-from bench.backends.base import Checkpointable, Checkpointer, Instance, Pausable, Restartable
+from bench.backends.abilities import Checkpointable, Checkpointer, Pausable, Restartable
+from bench.backends.base import Instance
 from bench.clock import Event, Timeline
 from bench.collectors.faults import Faults, read_faults
 from bench.errors import InstanceDied, StartTimeout, Unsupported

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 from bench.backends import load_backend
-from bench.backends.base import Checkpointable
+from bench.backends.abilities import Checkpointable
 from bench.clock import Event
 from bench.plan import make_plan
 from bench.probes.base import Workbench

@@ -126,14 +126,16 @@ def test_memory_beyond_the_limit_is_refused_by_the_kernel(engines: Engines, name
 
 @pytest.mark.parametrize("metric", probe.BRIDGED)
 def test_only_a_bridge_is_measured_as_one(engines: Engines, metric: str) -> None:
-    for name, status in (("docker", Status.OK), ("oci-runc", Status.UNSUPPORTED)):
+    asked = {"docker": Status.OK, "vm-direct-tuned": Status.OK, "oci-runc": Status.UNSUPPORTED}
+    for name, status in asked.items():
         figure, *beside = probe.overhead(workbench(engines, name, metric))
         assert (figure.metric, figure.status) == (metric, status), figure.reason
         assert [s.metric for s in beside] == ["host-cpu", "host-softirq"] * (status is Status.OK)
 
 
-def test_both_figures_of_a_bridge_come_from_one_instance(engines: Engines) -> None:
+@pytest.mark.parametrize("name", ["docker", "vm-direct"])
+def test_both_figures_of_a_bridge_come_from_one_instance(engines: Engines, name: str) -> None:
     """The second server must not wait for the first one's port."""
-    samples = list(probe.overhead(workbench(engines, "docker", *probe.BRIDGED)))
+    samples = list(probe.overhead(workbench(engines, name, *probe.BRIDGED)))
     assert {s.metric: s.reason for s in samples if s.status is not Status.OK} == {}
     assert {s.metric for s in samples if not s.params} == probe.BRIDGED.keys()

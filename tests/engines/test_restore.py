@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.backends.base import Pausable, Restartable
+from bench.backends.abilities import Pausable, Restartable
 from bench.backends.criu import bring_loopback_up
 from bench.backends.oci import OciInstance
 from bench.clock import Event, Timeline

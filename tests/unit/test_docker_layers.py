@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +12,9 @@ from bench.backends.base import Session
 from bench.backends.common import Nest
 from bench.backends.docker import DockerBackend, _Image
 from bench.backends.docker_instance import DockerInstance
-from bench.backends.dockerd import _free_network
 from bench.clock import Event
 from bench.collectors.pool import TreeUse, tree_use
-from bench.errors import BackendUnavailable, InstanceError, Unsupported
+from bench.errors import InstanceError, Unsupported
 from bench.plan import Trial
 from bench.probes.base import Workbench
 from bench.probes.startup import startup
@@ -168,30 +166,6 @@ def test_an_engine_is_asked_once_before_a_container_is_killed(tmp_path: Path) ->
         assert instance.timeline.at(Event.STOPPED) is None, "the double of `end` stamps nothing"
     finally:
         nest.clear()
-
-
-@pytest.mark.parametrize(
-    ("number", "taken", "address"),
-    [
-        (0, "", "172.29.0.1/20"),
-        (35, "", "172.29.48.1/20"),
-        (0, "3: bench1    inet 172.29.0.1/20 scope global bench1\n", "172.29.16.1/20"),
-        (15, "2: eth0    inet 172.29.255.9/32 scope global eth0\n", "172.29.0.1/20"),
-        (2, "2: eth0    inet 10.0.0.9/8 brd 10.255.255.255 scope global eth0\n", "172.29.32.1/20"),
-    ],
-)
-def test_a_private_engine_has_thousands_of_addresses_that_nobody_else_has(
-    number: int, taken: str, address: str
-) -> None:
-    found = _free_network(number, taken)
-    assert str(found) == address
-    assert found.network.num_addresses == 4096
-    assert found.network.subnet_of(IPv4Network("172.29.0.0/16"))
-
-
-def test_where_no_network_is_free_it_is_said() -> None:
-    with pytest.raises(BackendUnavailable, match="no network is free"):
-        _free_network(3, "2: eth0    inet 172.16.0.1/12 scope global eth0\n")
 
 
 def subject() -> Subject:

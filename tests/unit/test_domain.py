@@ -109,6 +109,15 @@ def test_nothing_is_reachable_from_outside() -> None:
     assert 'mode="bind"' not in to_xml(replace(DIRECT, network="user"))
 
 
+def test_a_machine_on_a_bridge_names_it() -> None:
+    device = parsed(replace(DIRECT, network="bridge", bridge="benchabc123v")).find("./devices/interface")
+    assert device is not None
+    assert device.attrib == {"type": "bridge"}
+    assert [(part.tag, dict(part.attrib)) for part in device][:2] == [
+        ("source", {"bridge": "benchabc123v"}), ("model", {"type": "virtio"}),
+    ]  # fmt: skip
+
+
 def test_the_translation_buffer_belongs_to_emulation_alone() -> None:
     assert texts(parsed(replace(DIRECT, translation_mib=32)), "./features/tcg/tb-cache") == ["32"]
     assert parsed(replace(DIRECT, translation_mib=32, accelerator="kvm")).find("./features/tcg") is None

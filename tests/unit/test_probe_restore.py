@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from bench.backends.base import Checkpointable, Checkpointer, Pausable, Restartable, Session
+from bench.backends.abilities import Checkpointable, Checkpointer, Pausable, Restartable
+from bench.backends.base import Session
 from bench.backends.fake import FakeAgent, FakeBackend, FakeInstance
 from bench.clock import Channel, Event, Timeline
 from bench.collectors.faults import Faults

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import struct
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,8 +15,8 @@ from bench.backends.base import Session
 from bench.backends.kvm_proof import Attempt, Proof, proof_path, prove, remembered
 from bench.backends.libvirt import LibvirtBackend
 from bench.backends.saved_image import copy_renamed, saved_name
-from bench.backends.vm_instance import weighed
-from bench.backends.vm_parts import Parts, balloon_of, boot_of, describe, direct_line, host_tsc_khz
+from bench.backends.vm_instance import find_vhost, weighed
+from bench.backends.vm_parts import Parts, balloon_of, boot_of, describe, direct_line, host_tsc_khz, network_of
 from bench.errors import InstanceError, UsageError
 from bench.rootfs.kernel import Kernel
 from bench.rootfs.recipe import Recipe
@@ -123,13 +125,44 @@ def test_an_unknown_balloon_is_a_usage_error_and_makes_the_subject_unusable() ->
     assert "red" in LibvirtBackend().check(subject).reason
 
 
+def test_a_network_nobody_knows_is_an_error_that_names_it() -> None:
+    subject = Subject(name="x", title="x", backend="libvirt", options={"network": "telepathy"})
+    with pytest.raises(UsageError, match="telepathy"):
+        network_of(subject)
+    assert "telepathy" in LibvirtBackend().check(subject).reason
+
+
+@pytest.mark.parametrize(
+    ("parts", "told"),
+    [
+        (STOCK, "none: no network device"), (replace(STOCK, network="bridge", bridge="b"), "bridge"),
+        (replace(STOCK, no_bridge="no bridge can be made"), "none: no bridge can be made"),
+    ],
+)  # fmt: skip
+def test_the_manifest_tells_the_network(parts: Parts, told: str) -> None:
+    assert describe(parts, "tcg", "maximum")["network"] == told
+
+
+def test_the_kernels_threads_for_a_network_device_belong_to_their_machine() -> None:
+    """They are named after their QEMU; here one of that name is a process that calls itself so."""
+    named = "import time; open('/proc/self/comm', 'w').write('vhost-4711'); print(flush=True); time.sleep(60)"
+    with subprocess.Popen([sys.executable, "-c", named], stdout=subprocess.PIPE) as thread:
+        try:
+            assert thread.stdout
+            thread.stdout.readline()
+            assert find_vhost(4711) == (thread.pid,)
+            assert find_vhost(471) == ()
+        finally:
+            thread.kill()
+
+
 @pytest.mark.parametrize(("word", "usable"), [("1\n", True), ("0\n", False), ("2\n", False), (None, False)])
 def test_keeping_out_of_ksm_makes_sense_only_where_it_runs(
     word: str | None, usable: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if word is not None:
         (tmp_path / "run").write_text(word)
-    monkeypatch.setattr("bench.backends.libvirt.MERGING", tmp_path / "run")
+    monkeypatch.setattr("bench.backends.vm_needs.MERGING", tmp_path / "run")
     found = LibvirtBackend().check(load().subjects["vm-direct-unmerged"])
     assert found.usable is usable
     assert usable or found.reason.startswith("KSM does not run on this host")
