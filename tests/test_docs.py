@@ -20,7 +20,7 @@ import pytest
 import typer.main
 
 from bench import lazy, scenario
-from bench.backends import load_backend
+from bench.backends import abilities, load_backend
 from bench.backends.base import Backend, Instance
 from bench.commands.cli import app
 from bench.commands.notebook import sources
@@ -174,6 +174,15 @@ def test_methods_of_a_protocol_are_all_there(head: str, protocol: type) -> None:
     methods = {name for name, value in vars(protocol).items() if callable(value) and not name.startswith("_")}
     assert methods, "the protocol could not be read"
     assert set(names(table(ADDING, head))) == methods
+
+
+def test_every_ability_is_listed_with_its_methods_and_who_asks() -> None:
+    rows = re.findall(r"^\| `([A-Z]\w+)`[^|]*\| ([^|]+) \| `([\w/.]+)` \|$", ADDING, re.MULTILINE)
+    told = {name: set(re.findall(r"`(\w+)`", methods)) for name, methods, _ in rows}
+    kinds = [kind for kind in vars(abilities).values() if getattr(kind, "__module__", "") == abilities.__name__]
+    assert kinds, "the protocols could not be read"
+    assert told == {kind.__name__: {name for name in vars(kind) if not name.startswith("_")} for kind in kinds}
+    assert [name for name, _, asker in rows if name not in (ROOT / asker).read_text("utf-8")] == []
 
 
 def test_commands_of_the_examples_exist() -> None:
