@@ -8,6 +8,7 @@ runs its definition is removed again, so that a machine that ends leaves nothing
 from __future__ import annotations
 
 import contextlib
+import os
 import time
 import uuid
 from collections.abc import Iterator, Mapping
@@ -35,6 +36,9 @@ from bench.rootfs.initramfs import initramfs
 from bench.rootfs.kernel import fetch_kernel
 from bench.rootfs.rom import assemble, make_rom
 from bench.scenario import Subject
+
+TAP = Path("/dev/net/tun")
+"""Where a hypervisor gets network devices (Documentation/networking/tuntap.rst); containers often have none."""
 
 _SETTLE_S = 0.5
 """A guest that is saved shall be idle: what follows READY at once is over by then."""
@@ -113,7 +117,9 @@ class LibvirtBackend:
         self._prepared[subject.key] = prepared
 
     def _bridged(self, parts: Parts) -> Parts:
-        """Return the parts on the suite's bridge; without a network device where there can be no bridge."""
+        """Return the parts on the suite's bridge; without a network device where there can be none."""
+        if not os.access(TAP, os.R_OK | os.W_OK):
+            return replace(parts, network="none", no_bridge=f"{TAP} cannot be opened, and a machine's end needs it")
         if self._bridge is None:
             bridge = Bridge(self._opened(), "v")
             try:

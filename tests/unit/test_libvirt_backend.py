@@ -10,6 +10,7 @@ import pytest
 
 from bench.backends.base import Session
 from bench.backends.libvirt import LibvirtBackend
+from bench.backends.vm_parts import Parts
 from bench.probes.base import is_embedded
 
 
@@ -48,3 +49,23 @@ def test_domains_and_machines_of_the_run_are_what_libvirt_keeps(tmp_path: Path) 
         kept = backend.kept()
         machine.communicate()
     assert kept == ("domain bench-abcdef-3", f"process {machine.pid}")
+
+
+@pytest.mark.parametrize("lacking", ["a device", "the right"])
+def test_where_no_machine_can_have_an_end_of_a_bridge_it_has_no_network_and_says_why(
+    lacking: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "tun").touch()
+    (tmp_path / "ip").write_text("#!/bin/sh\necho 'Operation not permitted' >&2\nexit 2\n")
+    (tmp_path / "ip").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    device = tmp_path / ("tun" if lacking == "the right" else "nothing")
+    monkeypatch.setattr("bench.backends.libvirt.TAP", device)
+    backend = LibvirtBackend()
+    backend._session = Session(run_id="r-abcdef", directory=tmp_path, scratch=tmp_path, cache=tmp_path)
+    parts = Parts(boot="direct", machine="pc", memory_mib=256, vcpus=1, network="bridge", flavour="stock")
+    found = backend._bridged(parts)
+    assert (found.network, found.bridge) == ("none", "")
+    assert found.no_bridge.startswith({
+        "a device": f"{device} cannot be opened", "the right": "no bridge can be made: Operation not permitted",
+    }[lacking])  # fmt: skip
