@@ -86,7 +86,8 @@ def settle(
     looked for; so the percentage is of `scale`.
 
     Args:
-        read: gives the figure, bytes, or None.
+        read: gives the figure, bytes, or None. One None may be a program that ended while it was read; as many in a
+            row as readings are needed end the waiting.
         scale: the amount of memory in question, bytes (what the instances have taken so far); 0: 2 MiB count.
         interval_s: pause between readings, seconds.
         deadline_s: after so many seconds the last readings are taken as they are, and `calm` is False.
@@ -95,13 +96,13 @@ def settle(
     tolerance = max(2 * _MIB, abs(scale) // 100)
     began = clock()
     recent: list[int] = []
+    unread = 0
     while True:
         value = read()
-        if value is None:
-            return Settled(available=None, calm=False, waited_s=clock() - began)
-        recent = [*recent, value][-_CALM_READINGS:]
+        unread = unread + 1 if value is None else 0
+        recent = [] if value is None else [*recent, value][-_CALM_READINGS:]
         waited_s = clock() - began
         calm = len(recent) == _CALM_READINGS and max(recent) - min(recent) <= tolerance
-        if calm or waited_s >= deadline_s:
-            return Settled(available=round(statistics.median(recent)), calm=calm, waited_s=waited_s)
+        if calm or unread == _CALM_READINGS or waited_s >= deadline_s:
+            return Settled(available=round(statistics.median(recent)) if recent else None, calm=calm, waited_s=waited_s)
         sleep(interval_s)

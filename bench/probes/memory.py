@@ -115,7 +115,8 @@ def _settled(bench: Workbench, live: Sequence[Instance], base: int | None) -> Se
     if live:
         own = settle(pss, scale=pss() or 0, deadline_s=_SETTLE_INSTANCES_S)
         if not own.calm:
-            bench.session.say(f"{len(live)} instances still moved after {own.waited_s:.0f} s")
+            state = "could not be read" if own.available is None else f"still moved after {own.waited_s:.0f} s"
+            bench.session.say(f"instances whose memory {state}: {len(live)}")
     now, count = read_available(), len(live)
     settled = settle(scale=0 if base is None or now is None else base - now, deadline_s=_SETTLE_S)
     if not settled.calm:

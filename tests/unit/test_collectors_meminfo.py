@@ -54,6 +54,15 @@ def test_an_unreadable_meminfo_is_unknown(tmp_path: Path) -> None:
     assert (settled.available, settled.calm) == (None, False)
 
 
+def test_one_reading_that_failed_is_tried_again() -> None:
+    clock = Clock()
+    values = iter([700 * MIB, None, None, 700 * MIB, 700 * MIB, 700 * MIB])
+
+    settled = settle(lambda: next(values), interval_s=1.0, sleep=clock.sleep, clock=clock)
+
+    assert (settled.available, settled.calm, settled.waited_s) == (700 * MIB, True, 5.0)
+
+
 def test_it_waits_until_three_readings_agree_and_gives_their_median() -> None:
     clock = Clock()
     values = [900 * MIB, 800 * MIB, 700 * MIB, 699 * MIB, 698 * MIB + 5]
