@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bench.units import Unit, scale_for, significant
@@ -238,20 +239,26 @@ _TIME_TICKS = (
 def log_ticks(low: float, high: float, unit: Unit) -> list[tuple[float, str]]:
     """Return (value, label) of ticks people read between two positive values: 1 ms, 10 ms, … 10 s, 1 min.
 
-    Over less than two decades 1-2-5 steps are given instead, so that at least two ticks carry a label.
+    Over less than two decades, and where fewer than two of them lie between, 1-2-5 steps are given instead: one label
+    is no scale.
     """
-    if unit is Unit.SECONDS and high / low > 50.0:
-        return [(v, t) for v, t in _TIME_TICKS if low * 0.999 <= v <= high * 1.001]
-    steps = (1.0,) if high / low > 50.0 else (1.0, 2.0, 5.0)
-    ticks = []
+    if high / low > 50.0:
+        coarse = _TIME_TICKS if unit is Unit.SECONDS else _decades(unit, (1.0,))
+        if len(between := _between(coarse, low, high)) >= 2:
+            return between
+    return _between(_decades(unit, (1.0, 2.0, 5.0)), low, high)
+
+
+def _decades(unit: Unit, steps: Sequence[float]) -> list[tuple[float, str]]:
+    """Return every (value, label) of these steps, by the unit's own thousand (1024 for bytes)."""
     base = 1024.0 if unit in (Unit.BYTES, Unit.BYTES_PER_SECOND, Unit.BYTES_PER_HOUR) else 1000.0
-    for power in range(-4, 6):
-        for size in (1.0, 10.0, 100.0):
-            for step in steps:
-                value = base**power * size * step
-                if size * step < base and low * 0.999 <= value <= high * 1.001:
-                    ticks.append((value, tick_text(value, unit)))
-    return ticks
+    heads = [size * step for size in (1.0, 10.0, 100.0) for step in steps]
+    values = [base**power * head for power in range(-4, 6) for head in heads if head < base]
+    return [(value, tick_text(value, unit)) for value in values]
+
+
+def _between(ticks: Sequence[tuple[float, str]], low: float, high: float) -> list[tuple[float, str]]:
+    return [(value, text) for value, text in ticks if low * 0.999 <= value <= high * 1.001]
 
 
 def linear_ticks(low: float, high: float, unit: Unit, most: int = 5) -> list[tuple[float, str]]:

@@ -191,6 +191,7 @@ def test_the_summary_link_carries_its_text():
         (0.003, 70.0, Unit.SECONDS, ["10 ms", "100 ms", "1 s", "10 s", "1 min"]),
         (0.2, 3.0, Unit.SECONDS, ["200 ms", "500 ms", "1 s", "2 s"]),
         (1 << 20, 500 << 20, Unit.BYTES, ["1 MiB", "10 MiB", "100 MiB"]),
+        (1100.0, 56000.0, Unit.PER_SECOND, ["2000 /s", "5000 /s", "10 k/s", "20 k/s", "50 k/s"]),
     ],
 )
 def test_ticks_are_ones_that_people_read(low: float, high: float, unit: Unit, labels: list[str]):
