@@ -21,8 +21,8 @@ class Settled:
     """How a wait for memory to keep still ended.
 
     Attributes:
-        available: MemAvailable, bytes: the median of the last readings; None if the kernel does not tell.
-        calm: False when the deadline came first: the figure was still moving.
+        available: bytes, the median of the last readings; None if they failed.
+        calm: False when the figure was still moving at the deadline, or could not be read.
         waited_s: how long it took, seconds.
     """
 
