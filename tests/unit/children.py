@@ -1,4 +1,4 @@
-"""Processes with known habits, for tests: they idle, burn a known share of a core, or end by themselves."""
+"""Processes with known habits, for tests: they idle, or do as they are told."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
+import psutil
+
 from bench.backends.base import Agent, DiskUse, Role
 from bench.backends.fake import FakeAgent, FakeBackend
 from bench.clock import Event, Timeline
@@ -14,49 +16,60 @@ from bench.errors import InstanceDied
 from bench.plan import Trial
 from bench.sample import Phase
 from bench.scenario import Profile, Scenario, Subject
+from tests.unit.waiting import until
 
 SLEEPER = "print('here', flush=True); import sys; sys.stdin.read()"
 
-BURNER = """
-import sys, time
-share, step = float(sys.argv[1]), 0.05
-print("here", flush=True)
-began, burnt = time.monotonic(), time.process_time()
-while True:
-    # It owes so much CPU time by now, whatever the scheduler did: the share is kept over any long window.
-    if time.process_time() - burnt < (time.monotonic() - began) * share:
-        sum(range(2000))
-    else:
-        time.sleep(step)
-"""
-
-THREADED = """
+OBEDIENT = """
 import sys, threading, time
-print("here", flush=True)
-def burn():
-    until = time.thread_time() + 0.2
+def burn(seconds):
+    until = time.thread_time() + seconds
     while time.thread_time() < until:
         pass
-sys.stdin.readline()
-thread = threading.Thread(target=burn)
-thread.start()
-thread.join()
-print("burnt", flush=True)
-sys.stdin.read()
+kept = []
+print("here", flush=True)
+for line in sys.stdin:
+    what, amount = line.split()
+    if what == "burn":  # in a thread of its own, which is gone afterwards
+        thread = threading.Thread(target=burn, args=[float(amount)])
+        thread.start()
+        thread.join()
+    elif what == "nap":
+        for _ in range(int(amount)):
+            time.sleep(0.01)
+    elif what == "keep":
+        kept.append(b"x" * int(amount))
+    print("done", flush=True)
 """
+"""Burns so much CPU time, naps so often, keeps so many bytes: as told, however busy the host is, and says when."""
 
 
 @contextmanager
 def child(program: str, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
-    """Start a Python program that says "here" when it is there; end it afterwards."""
+    """Start a Python program that says "here" when it is there, and wait until it waits too; end it afterwards."""
     command = [sys.executable, "-c", program, *arguments]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == b"here\n"
         try:
+            until(lambda: psutil.Process(process.pid).status() != psutil.STATUS_RUNNING)
             yield process
         finally:
             process.kill()
+
+
+def tell(process: subprocess.Popen[bytes], order: str) -> None:
+    """Tell an obedient one what to do, as "burn 0.2"."""
+    assert process.stdin is not None
+    process.stdin.write(f"{order}\n".encode())
+    process.stdin.flush()
+
+
+def await_done(*processes: subprocess.Popen[bytes]) -> None:
+    """Wait until each has done what it was told."""
+    for process in processes:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"done\n"
 
 
 class Keeper:

@@ -13,6 +13,7 @@ import pytest
 
 from bench.clock import Channel, Console, Event, Timeline
 from bench.errors import InstanceDied, StartTimeout
+from tests.unit.waiting import until
 
 
 class Peer:
@@ -142,9 +143,7 @@ def test_the_console_stamps_the_kernel_and_keeps_a_clean_tail(
     peer = connect(console.path)
     peer.say(b"Linux version\r\n\r\n\x1b[31mpanic\r\n")
     settled(timeline, Event.KERNEL)
-    deadline = time.monotonic() + 5
-    while "panic" not in console.tail() and time.monotonic() < deadline:
-        time.sleep(0.01)
+    until(lambda: "panic" in console.tail())
     assert console.tail() == "Linux version\n?[31mpanic"
     assert console.tail(1) == "?[31mpanic"
     console.close()

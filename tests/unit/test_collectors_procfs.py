@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import psutil
 import pytest
 
 from bench.collectors.procfs import Memory, descendants, read_memory, sum_memory, translated_code
+from tests.unit.waiting import until
 
 MIB = 1 << 20
 
@@ -128,9 +128,7 @@ def test_a_process_that_maps_executable_memory_is_seen_with_it() -> None:
 
 def test_a_zombie_has_no_memory_rather_than_none_of_it() -> None:
     with subprocess.Popen(["true"]) as child:
-        deadline = time.monotonic() + 5
-        while psutil.Process(child.pid).status() != psutil.STATUS_ZOMBIE and time.monotonic() < deadline:
-            time.sleep(0.01)
+        until(lambda: psutil.Process(child.pid).status() == psutil.STATUS_ZOMBIE)
         assert read_memory(child.pid) is None
         assert sum_memory((child.pid,)).unread == (child.pid,)
 

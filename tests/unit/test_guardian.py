@@ -11,17 +11,18 @@ import socketserver
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from bench.frames import CHOICE
 from bench.running import leftovers, sweeper
 from bench.running.guardian import Guardian
 from bench.running.places import new_run_id, open_session
+from tests.unit.waiting import until
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -107,7 +108,7 @@ def test_a_number_that_was_given_to_another_process_is_not_killed(child: subproc
 
 def test_descendants_go_with_a_watched_process() -> None:
     shell = subprocess.Popen(["sh", "-c", "sleep 61 & sleep 62 & wait"], start_new_session=True)
-    time.sleep(0.2)
+    assert until(lambda: len(psutil.Process(shell.pid).children()) == 2)
     watch = take(f"+ process {shell.pid} {sweeper.start_time(shell.pid)}")
     assert len(sweeper.doomed(watch, front=-1)) == 3
     sweeper.kill_all(watch, front=-1)
@@ -119,8 +120,8 @@ def test_a_process_is_known_by_the_runs_mark_in_its_environment() -> None:
     run_id = new_run_id()
     marked = sleeper(env={sweeper.MARK: run_id, "PATH": os.environ["PATH"]})
     other = sleeper(env={sweeper.MARK: run_id + "0", "PATH": os.environ["PATH"]})
-    time.sleep(0.1)
     try:
+        until(lambda: sweeper.doomed(take(f"+ marked {run_id}"), front=-1))
         assert sweeper.doomed(take(f"+ marked {run_id}"), front=-1) == {marked.pid}
     finally:
         for process in (marked, other):
@@ -297,9 +298,7 @@ def test_clean_sees_what_dead_runs_left_in_an_engine_and_spares_living_ones(
     # Of another user's run nothing can be seen but its guardian.
     with guarding(living):
         # A program that is just being started has no words yet.
-        deadline = time.monotonic() + 5
-        while "a11a11" not in leftovers._guarded() and time.monotonic() < deadline:
-            time.sleep(0.01)
+        until(lambda: "a11a11" in leftovers._guarded())
         (found,) = leftovers.find(tmp_path)
         assert found.entry[0] == "containers"
         assert found.entry[2] == f"bench.run={dead}"

@@ -103,11 +103,14 @@ def only(samples: list[Sample], metric: str) -> Sample:
 
 
 def test_one_by_one_nobody_waits(session: Session) -> None:
-    backend = Slow(0.05)
+    backend, began = Slow(0.05), time.monotonic()
     samples = run(backend, session, "one-by-one", **{"one-by-one": 6})
+    took, starts = time.monotonic() - began, values(samples, "requested→ready")
     assert backend.most == 1
-    assert values(samples, "requested→ready") == pytest.approx([0.05] * 6, abs=0.04)
-    assert 6.0 < values(samples, "cycles-per-second")[0] <= 20.0
+    assert len(starts) == 6
+    assert min(starts) >= 0.05
+    assert sum(starts) < took
+    assert 6 / took < values(samples, "cycles-per-second")[0] <= 20.0
     assert values(samples, "requested→ready", part="p50")
     tail = next(s for s in samples if s.metric == "requested→ready" and s.params == {"part": "p95"})
     assert (tail.status, tail.reason) == (Status.UNSUPPORTED, "p95 needs 20 cycles, there were 6")
@@ -121,21 +124,30 @@ def test_one_by_one_nobody_waits(session: Session) -> None:
 
 
 def test_so_many_work_in_parallel_and_no_more(session: Session) -> None:
-    backend = Slow(0.05)
+    backend, began = Slow(0.05), time.monotonic()
     samples = run(backend, session, "parallel-3", parallel=9)
+    took = time.monotonic() - began
     assert backend.most == 3
     assert only(samples, "at-once").value == 3
     assert len(backend.threads) == 3
     # Three at a time: three rounds of 50 ms.
-    assert 20.0 < values(samples, "cycles-per-second")[0] <= 60.0
+    assert 9 / took < values(samples, "cycles-per-second")[0] <= 60.0
 
 
 def test_arrivals_come_by_the_clock_whether_or_not_others_are_done(session: Session) -> None:
-    backend = Slow(0.3)
-    run(backend, session, "scheduled", scheduled=8, rate=20)
-    gaps = [(at - backend.asked_at[0]) / 1e9 for at in backend.asked_at]
-    assert gaps == pytest.approx([number / 20 for number in range(8)], abs=0.04)
-    assert backend.most >= 5, "six times 50 ms pass before the first one is done"
+    everybody = threading.Barrier(8)
+
+    class Patient(Slow):
+        def launch(self, subject: Subject) -> FakeInstance:
+            everybody.wait(timeout=60)  # none is done before the last one has come
+            return super().launch(subject)
+
+    backend, began = Patient(0.001), time.monotonic_ns()
+    samples = run(backend, session, "scheduled", scheduled=8, rate=20)
+    assert only(samples, "failures").value == 0
+    # Each is told from the time at which it was due: in the mean they waited half of what lay between first and last.
+    assert statistics.fmean(values(samples, "arrival→ready")) >= 0.35 / 2
+    assert backend.asked_at[-1] - began >= 7 * 50_000_000
 
 
 def test_waiting_in_the_queue_is_in_the_latency(session: Session) -> None:
@@ -147,7 +159,7 @@ def test_waiting_in_the_queue_is_in_the_latency(session: Session) -> None:
     assert len(waited) == 8
     assert max(waited) < took
     assert statistics.fmean(waited) > 0.1 + 0.05 * 3.5 - 0.01
-    assert max(waited) > 3 * min(waited)
+    assert max(waited) > 8 * 0.1 - 7 * 0.05 - 0.01, "the last one is done after all the others and came at 350 ms"
 
 
 def test_where_there_is_no_room_an_arrival_is_turned_away_and_counted(session: Session) -> None:
@@ -228,7 +240,7 @@ def test_the_suites_own_looking_is_in_no_latency(session: Session) -> None:
 
             def processes() -> Mapping[Role, tuple[int, ...]]:
                 self.looks += 1
-                time.sleep(0.2)
+                time.sleep(0.5)
                 return {}
 
             instance.processes = processes  # type: ignore[method-assign]
@@ -240,7 +252,7 @@ def test_the_suites_own_looking_is_in_no_latency(session: Session) -> None:
     assert len(values(samples, "requested→ready")) == 11
     whole = values(samples, "requested→removed")
     assert len(whole) == 9
-    assert max(whole) < 0.2
+    assert max(whole) < 0.5
 
 
 def test_failures_are_kept_beside_the_others(session: Session) -> None:

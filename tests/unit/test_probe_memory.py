@@ -5,10 +5,10 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+import psutil
 import pytest
 
 from bench.backends.base import Agent, DiskUse, Role, Session
@@ -25,6 +25,7 @@ from bench.running.runner import run_trial
 from bench.sample import Phase, Sample, Status
 from bench.scenario import Profile, Subject, load
 from bench.units import Unit
+from tests.unit.waiting import until
 
 MIB = 1 << 20
 HELD_MIB = 16
@@ -236,7 +237,7 @@ def test_parts_are_kept_apart_and_the_total_has_no_control_plane(session: Sessio
 def test_a_process_that_cannot_be_read_makes_the_sum_unknown_not_smaller(session: Session) -> None:
     backend = Holders()
     with subprocess.Popen(["true"]) as gone:
-        time.sleep(0.1)
+        until(lambda: psutil.Process(gone.pid).status() == psutil.STATUS_ZOMBIE)
         backend.extra_pids = (gone.pid,)
         samples = measured(backend, session, trial(1, 2))
 

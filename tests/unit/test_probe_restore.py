@@ -75,23 +75,23 @@ def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_what_the_first_requests_take_beyond_later_ones_is_told(tmp_path: Path) -> None:
-    bench = workbench(tmp_path, "unpause", waits=[0.08] + [0.011] * 19)
+    bench = workbench(tmp_path, "unpause", waits=[0.8] + [0.05] * 19)
 
     samples = list(probe.restore(bench))
 
-    assert value(samples, "first-request") >= 0.08
-    assert value(samples, "first-requests") >= 0.08 + 19 * 0.011
-    assert 0.001 <= value(samples, "steady-request") < 0.011
-    assert value(samples, "requested→ready") < 0.08  # the clock began with the resumption, not with the launch
+    assert value(samples, "first-request") >= 0.8
+    assert value(samples, "first-requests") >= 0.8 + 19 * 0.05
+    assert 0.001 <= value(samples, "steady-request") < 0.05
+    assert value(samples, "requested→ready") < 0.8  # the clock began with the resumption, not with the launch
     faults = [s for s in samples if "faults" in s.metric]
     assert [s.status for s in faults] == [Status.UNSUPPORTED] * 4  # it has no process
 
 
 def test_hundreds_of_equally_skewed_requests_differ_by_nothing(tmp_path: Path) -> None:
     # One in four takes long: a multiple of the median would leave that out on one side only.
-    samples = list(probe.restore(workbench(tmp_path, "unpause", waits=[0.002, 0.002, 0.002, 0.03] * 10)))
-    assert value(samples, "first-requests") > 0.16
-    assert abs(value(samples, "first-requests-extra")) < 0.08
+    samples = list(probe.restore(workbench(tmp_path, "unpause", waits=[0.008, 0.008, 0.008, 0.12] * 10)))
+    assert value(samples, "first-requests") > 0.64
+    assert abs(value(samples, "first-requests-extra")) < 0.32
 
 
 def test_faults_are_counted_until_it_is_ready_and_among_the_first_requests(
@@ -176,6 +176,7 @@ def test_what_is_restored_from_files_is_timed_from_the_restoration(tmp_path: Pat
             calls.append(f"asked about {subject.name}")
 
         def launch(self, subject: Subject) -> FakeInstance:
+            time.sleep(0.5)
             instance = super().launch(subject)
             instance.__class__ = Saved
             return instance
@@ -187,7 +188,7 @@ def test_what_is_restored_from_files_is_timed_from_the_restoration(tmp_path: Pat
     bench.backend.prepare(bench.trial.subject)
     samples = list(probe.restore(bench))
     assert calls == ["asked about sleeper", "checkpoint", "restore"]
-    assert 0 <= value(samples, "requested→ready") < 0.05, "the launch and the sleep are not in it"
+    assert 0 <= value(samples, "requested→ready") < 0.5, "the launch is not in it"
 
 
 def test_an_engine_that_keeps_nothing_cannot_start_again(tmp_path: Path) -> None:

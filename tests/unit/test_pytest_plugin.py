@@ -33,7 +33,7 @@ name = "bytes-read"
 unit = "B"
 """
 
-FAST_AND_SLOW = {"fast": 'ready_s = "0.25"', "slow": 'ready_s = "2.5"'}
+FAST_AND_SLOW = {"fast": 'ready_s = "0.25"', "slow": 'ready_s = "25"'}
 
 
 class Project:
@@ -58,7 +58,7 @@ class Project:
     def run(self, *words: str) -> pytest.RunResult:
         """Run pytest with the plugin in a process of its own."""
         return self.pytester.runpytest_subprocess(
-            "-p", "bench.pytest_plugin", "-p", "no:randomly", "--bench-scenarios", str(self.folder), *words, timeout=60
+            "-p", "bench.pytest_plugin", "-p", "no:randomly", "--bench-scenarios", str(self.folder), *words, timeout=180
         )
 
     def measured(self, *words: str) -> dict[str, Any]:
@@ -88,12 +88,12 @@ def test_the_statistics_are_of_the_stamps_and_not_of_the_call(project: Project) 
     began = time.monotonic()
     found = project.measured()
     assert set(found) == {"test_bench[startup-fast]", "test_bench[startup-slow]"}
-    for subject, median in (("fast", 0.25), ("slow", 2.5)):
+    for subject, median in (("fast", 0.25), ("slow", 25.0)):
         stats = found[f"test_bench[startup-{subject}]"]["stats"]
         # One warm-up round is drawn before them. The fake's life is drawn, so no call lasts as long as it says.
         assert stats["data"] == drawn(subject, median, 7)[1:]
         assert stats["rounds"] == 6
-    assert time.monotonic() - began < 15.0 < sum(found["test_bench[startup-slow]"]["stats"]["data"]) + 3.0
+    assert time.monotonic() - began < sum(found["test_bench[startup-slow]"]["stats"]["data"])
     extra = found["test_bench[startup-slow]"]["extra_info"]
     assert extra["samples"][f"{READY} (s)"] == found["test_bench[startup-slow]"]["stats"]["data"]
     assert len(extra["samples"]["stopping→removed (s)"]) == 6
@@ -106,7 +106,7 @@ def test_storage_and_comparison_are_pytest_benchmarks_own(project: Project) -> N
     assert project.run(*words, "--benchmark-save", "base").ret == 0
     held = project.run(*words, "--benchmark-compare", "0001", "--benchmark-compare-fail", "median:1%")
     assert held.ret == 0
-    project.declare({**FAST_AND_SLOW, "slow": 'ready_s = "5"'})
+    project.declare({**FAST_AND_SLOW, "slow": 'ready_s = "50"'})
     failed = project.run(*words, "--benchmark-compare", "0001", "--benchmark-compare-fail", "median:1%")
     assert failed.ret != 0
     failed.stderr.fnmatch_lines(["*Performance has regressed*"])

@@ -15,6 +15,7 @@ import pytest
 
 from bench.running.sweeper import start_time
 from bench.store import read_run
+from tests.unit.waiting import until
 
 CLINGY = Path(__file__).with_name("clingy.py")
 
@@ -60,7 +61,7 @@ class Started:
 
     def wait_for(self, note: str, patience_s: float = 20.0) -> str:
         """Return a note's text as soon as it is there."""
-        content = _until(lambda: _text(self.notes / note), patience_s)
+        content = until(lambda: _text(self.notes / note), patience_s)
         assert content, f"no note {note!r}"
         return str(content)
 
@@ -88,13 +89,6 @@ class Started:
 
 def _text(path: Path) -> str:
     return path.read_text().strip() if path.exists() else ""
-
-
-def _until(look: Callable[[], object], patience_s: float = 5.0) -> object:
-    deadline = time.monotonic() + patience_s
-    while not (found := look()) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    return found
 
 
 @pytest.fixture
@@ -144,7 +138,7 @@ def test_however_it_is_ended_nothing_is_left_and_the_results_are_kept(
     else:
         os.kill({"front": started.front.pid, "worker": worker}[whom], number)
     assert code == started.end()[0]
-    _until(lambda: not started.left_over())
+    until(lambda: not started.left_over())
     assert started.left_over() == []
     assert (ending, 3) == (started.ending(), started.measured())
 
@@ -205,7 +199,9 @@ def test_orphans_are_reaped_while_the_worker_works() -> None:
     body = """
 def work(guard):
     pid = int(subprocess.run("sleep 0.1 & echo $!", shell=True, capture_output=True, text=True).stdout)
-    time.sleep(0.5)
+    deadline = time.monotonic() + 20
+    while os.path.exists(f"/proc/{pid}") and time.monotonic() < deadline:
+        time.sleep(0.02)
     return 9 if os.path.exists(f"/proc/{pid}") else 0
 """
     assert _supervised(body.replace('"sleep 0.1 & echo $!"', '"sleep 0.1 >/dev/null & echo $!"')).stdout == "0\n"
