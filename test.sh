@@ -61,7 +61,7 @@ if [ "$(id -u)" = 0 ]; then apart="unshare --mount --propagation private tests/a
 begin nice -n 10 $apart "$VENV/bin/python" -m pytest --durations=25 tests \
     $(printf -- '--ignore=%s ' $quiet $long)
 check "pytest: a whole run, and beside it all that needs no quiet" \
-    pytest -o faulthandler_timeout=1500 --durations=25 $long # it takes more than the ten minutes of all others
+    pytest -o faulthandler_timeout=2100 --durations=25 $long # it takes more than the ten minutes of all others
 join
 [ -z "$failed" ] || { say "something failed above" && exit 1; }
 say "all is well"

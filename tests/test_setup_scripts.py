@@ -156,12 +156,10 @@ def test_first_run_installs_then_hands_everything_to_bench(checkout: Checkout) -
     assert [call for call in calls if not call.startswith("apt-get")] == builds_libvirt()
 
 
-def test_second_run_does_nothing_and_is_quick(checkout: Checkout) -> None:
+def test_second_run_does_nothing_and_says_nothing(checkout: Checkout) -> None:
     checkout.run()
     assert checkout.calls
-    began = time.monotonic()
     done = checkout.run("doctor")
-    assert time.monotonic() - began < 2
     assert (done.stdout, done.stderr) == ("<doctor>", "")
     assert checkout.calls == []
 

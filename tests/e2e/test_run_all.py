@@ -21,7 +21,7 @@ from bench.store import Run
 from tests.e2e.leftovers import left_behind, still_there
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-PATIENCE_S = 1500
+PATIENCE_S = 2100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
