@@ -9,7 +9,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -27,6 +26,7 @@ from bench.frames import CHOICE
 from bench.judging.summary import summarise
 from bench.store import DIRECTORY, Recorder, Run, read_run
 from report.data import view
+from tests.waiting import until
 
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLE = DIRECTORY / "sample"
@@ -247,9 +247,6 @@ def test_jupyterlab_serves_this_host_only_with_a_token_and_leaves_the_checkout_a
         finally:
             process.send_signal(signal.SIGTERM)
         process.wait(60)
-    deadline = time.monotonic() + 30
-    while server.is_running() and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert not server.is_running(), "JupyterLab outlived the command"
+    assert until(lambda: not server.is_running()), "JupyterLab outlived the command"
     assert subprocess.run(listed, capture_output=True, text=True, check=True).stdout == before
     assert sorted(path.stem for path in (tmp_path / "notebooks").glob("*.ipynb")) == NAMES

@@ -16,7 +16,7 @@ from bench.errors import InstanceDied
 from bench.plan import Trial
 from bench.sample import Phase
 from bench.scenario import Profile, Scenario, Subject
-from tests.unit.waiting import until
+from tests.waiting import until
 
 SLEEPER = "print('here', flush=True); import sys; sys.stdin.read()"
 
@@ -45,10 +45,9 @@ for line in sys.stdin:
 
 
 @contextmanager
-def child(program: str, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+def child(program: str) -> Iterator[subprocess.Popen[bytes]]:
     """Start a Python program that says "here" when it is there, and wait until it waits too; end it afterwards."""
-    command = [sys.executable, "-c", program, *arguments]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+    with subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == b"here\n"
         try:

@@ -13,7 +13,7 @@ import pytest
 
 from bench.clock import Channel, Console, Event, Timeline
 from bench.errors import InstanceDied, StartTimeout
-from tests.unit.waiting import until
+from tests.waiting import until
 
 
 class Peer:

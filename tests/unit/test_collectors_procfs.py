@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from bench.collectors.procfs import Memory, descendants, read_memory, sum_memory, translated_code
-from tests.unit.waiting import until
+from tests.waiting import until
 
 MIB = 1 << 20
 

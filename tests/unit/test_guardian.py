@@ -22,7 +22,7 @@ from bench.frames import CHOICE
 from bench.running import leftovers, sweeper
 from bench.running.guardian import Guardian
 from bench.running.places import new_run_id, open_session
-from tests.unit.waiting import until
+from tests.waiting import until
 
 ROOT = Path(__file__).resolve().parents[2]
 

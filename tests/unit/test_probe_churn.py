@@ -6,6 +6,7 @@ import statistics
 import threading
 import time
 from collections.abc import Mapping
+from itertools import pairwise
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -19,6 +20,7 @@ from bench.errors import InstanceDied
 from bench.plan import Trial
 from bench.probes import churn, churner, remains
 from bench.probes.base import Workbench
+from bench.probes.cycles import due_at
 from bench.probes.ramp import State
 from bench.running.runner import run_trial
 from bench.sample import Phase, Sample, Status
@@ -134,20 +136,28 @@ def test_so_many_work_in_parallel_and_no_more(session: Session) -> None:
     assert 9 / took < values(samples, "cycles-per-second")[0] <= 60.0
 
 
-def test_arrivals_come_by_the_clock_whether_or_not_others_are_done(session: Session) -> None:
-    everybody = threading.Barrier(8)
+def test_arrivals_come_by_the_clock_whether_or_not_others_are_done(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    everybody, came, due = threading.Barrier(8), list[int](), list[int]()
+
+    def noted(began_ns: int, rate: float, number: int) -> int:
+        due.append(due_at(began_ns, rate, number))
+        return due[-1]
 
     class Patient(Slow):
         def launch(self, subject: Subject) -> FakeInstance:
+            came.append(time.monotonic_ns())
             everybody.wait(timeout=60)  # none is done before the last one has come
             return super().launch(subject)
 
-    backend, began = Patient(0.001), time.monotonic_ns()
-    samples = run(backend, session, "scheduled", scheduled=8, rate=20)
+    monkeypatch.setattr(churner, "due_at", noted)
+    samples = run(Patient(0.001), session, "scheduled", scheduled=8, rate=20)
     assert only(samples, "failures").value == 0
+    assert [later - sooner for sooner, later in pairwise(due)] == [50_000_000] * 7
+    assert all(at >= planned for at, planned in zip(sorted(came), due, strict=True))
     # Each is told from the time at which it was due: in the mean they waited half of what lay between first and last.
     assert statistics.fmean(values(samples, "arrival→ready")) >= 0.35 / 2
-    assert backend.asked_at[-1] - began >= 7 * 50_000_000
 
 
 def test_waiting_in_the_queue_is_in_the_latency(session: Session) -> None:

@@ -25,7 +25,7 @@ from bench.running.runner import run_trial
 from bench.sample import Phase, Sample, Status
 from bench.scenario import Profile, Subject, load
 from bench.units import Unit
-from tests.unit.waiting import until
+from tests.waiting import until
 
 MIB = 1 << 20
 HELD_MIB = 16

@@ -39,8 +39,9 @@ def workbench(place: Path, mode: str) -> Workbench:
         ("warm", [1.0], 0, 0),
         ("warm", [0.5, 1.0], 1, 0),
         ("warm", [0.5, 0.92, 1.0], 2, 0),
-        ("cold", [0.0], 0, 1),
-        ("cold", [0.3, 0.2, 0.0], 0, 3),
+        ("cold", [0.0], 0, 0),
+        ("cold", [0.03, 0.03], 0, 1),
+        ("cold", [0.9, 0.3, 0.2, 0.0], 0, 3),
     ],
 )
 def test_the_cache_is_set_again_where_it_moved_meanwhile(

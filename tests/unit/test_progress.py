@@ -22,7 +22,7 @@ from bench.scenario import Metric, Profile, Scenario, Subject
 from bench.screens.course import Course
 from bench.screens.progress import JsonLines, Lines, Live, short_time, watcher_for
 from bench.units import Unit
-from tests.unit.waiting import until
+from tests.waiting import until
 
 SUBJECTS = {
     "process": Subject(name="process", title="p", backend="fake", cost_s=1, options={"ready_s": "0.001"}),

@@ -15,7 +15,7 @@ import pytest
 
 from bench.running.sweeper import start_time
 from bench.store import read_run
-from tests.unit.waiting import until
+from tests.waiting import until
 
 CLINGY = Path(__file__).with_name("clingy.py")
 
