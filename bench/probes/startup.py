@@ -26,7 +26,7 @@ COLD_SHARE = 0.05
 """Beyond these shares of resident pages a start counts as warm, or as cold: what a running program maps stays."""
 
 TRIES = 3
-"""How often the files are read in, or taken out once more, before a start is given up."""
+"""How often the files are read in, or taken out, before a start is given up."""
 
 
 def startup(bench: Workbench) -> Iterator[Sample]:
@@ -67,18 +67,17 @@ def set_cache(bench: Workbench) -> tuple[float | None, str]:
             raise
         # The run has just unpacked them, and nobody dropped them: warm, as far as anybody can tell.
         return None, error.message
-    if mode == "cold":
-        evict(files)
+    wanted, change = (1.0, read_in) if mode == "warm" else (0.0, evict)
     share = resident_share(files)
-    # On a busy host pages are written, or go for others' sake, between the two: once is not always enough.
+    if share is None or share == wanted:
+        return share, ""
+    # On a busy host pages come and go meanwhile for others' sake: once is not always enough.
     for _ in range(TRIES):
-        if share is None or (share == 1.0 if mode == "warm" else share <= COLD_SHARE):
-            break
-        (read_in if mode == "warm" else evict)(files)
+        change(files)
         share = resident_share(files)
-    if share is not None and (share < WARM_SHARE if mode == "warm" else share > COLD_SHARE):
-        raise InstanceError(f"the start would not be {mode}: {share:.0%} of its files' pages are in memory")
-    return share, ""
+        if share is None or (share >= WARM_SHARE if mode == "warm" else share <= COLD_SHARE):
+            return share, ""
+    raise InstanceError(f"the start would not be {mode}: {share:.0%} of its files' pages are in memory")
 
 
 def phases(bench: Workbench, timeline: Timeline) -> Iterator[Sample]:
